@@ -21,6 +21,9 @@ pub struct Args {
     /// The daemon's socket [default: as for m2]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+    /// A file with webhooks, which post events to the web
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Another host name in the URLs of the gateway, besides localhost and its address; may be repeated
     #[arg(long = "allow-host", value_name = "HOST")]
     pub hosts: Vec<String>,

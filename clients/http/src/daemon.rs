@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use m2_proto::client::Client;
+use m2_proto::client::{Client, ConnectError};
 use m2_proto::socket;
 use m2_proto::token::Token;
 use std::path::PathBuf;
@@ -28,25 +28,21 @@ impl Daemon {
         }
     }
 
-    /// Returns a connection without a token.
-    pub(crate) async fn client(&self) -> Result<Client, Problem> {
-        let client = self.client.get_or_try_init(async || match &self.socket {
+    /// Returns the connection that requests share, without a token.
+    pub(crate) async fn client(&self) -> Result<Client, ConnectError> {
+        let client = self.client.get_or_try_init(async || self.connect().await);
+        Ok(client.await?.clone())
+    }
+
+    /// Opens a connection, also to check that a daemon accepts any.
+    pub(crate) async fn connect(&self) -> Result<Client, ConnectError> {
+        match &self.socket {
             Some(socket) => Client::connect(socket).await,
             None => {
                 let found = Client::connect_any(&socket::places()).await;
                 found.map(|(client, _)| client)
             }
-        });
-        Ok(client.await?.clone())
-    }
-
-    /// Checks that a daemon accepts connections.
-    pub(crate) async fn check(&self) -> Result<(), Problem> {
-        match &self.socket {
-            Some(socket) => Client::connect(socket).await.map(drop)?,
-            None => Client::connect_any(&socket::places()).await.map(drop)?,
         }
-        Ok(())
     }
 }
 
@@ -60,6 +56,20 @@ impl FromRequestParts<Arc<Daemon>> for Authorized {
     async fn from_request_parts(parts: &mut Parts, daemon: &Arc<Daemon>) -> Result<Self, Problem> {
         let token = token_of(parts)?;
         Ok(Self(daemon.client().await?.with_token(token)))
+    }
+}
+
+/// As [`Authorized`], with a connection of its own: for a stream, which would take the room of all other requests in a
+/// shared connection while its reader is slow.
+#[derive(Debug)]
+pub(crate) struct AuthorizedStream(pub(crate) Client);
+
+impl FromRequestParts<Arc<Daemon>> for AuthorizedStream {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, daemon: &Arc<Daemon>) -> Result<Self, Problem> {
+        let token = token_of(parts)?;
+        Ok(Self(daemon.connect().await?.with_token(token)))
     }
 }
 

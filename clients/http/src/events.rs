@@ -1,6 +1,6 @@
 //! Events: long polls and server-sent events.
 
-use crate::daemon::Authorized;
+use crate::daemon::{Authorized, AuthorizedStream};
 use crate::messages::json;
 use crate::problem::Problem;
 use axum::Json;
@@ -60,7 +60,7 @@ struct Page {
 }
 
 pub(crate) async fn follow(
-    Authorized(client): Authorized,
+    AuthorizedStream(client): AuthorizedStream,
     headers: HeaderMap,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Problem> {

@@ -2,9 +2,9 @@
 
 use crate::daemon::{Authorized, Daemon};
 use crate::problem::Problem;
-use axum::Json;
+use crate::webhook::Board;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::{Extension, Json};
 use m2_proto::api::v1::{GetStatusRequest, GetStatusResponse};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -16,10 +16,15 @@ pub(crate) async fn status(
     Ok(Json(answer.into_inner()))
 }
 
-/// Tells whether the daemon accepts connections, and nothing else: the request has no token.
+/// Tells whether the daemon accepts connections and how many webhooks fail, and nothing else: the request has no token.
 pub(crate) async fn health(
     State(daemon): State<Arc<Daemon>>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
-    daemon.check().await?;
-    Ok((StatusCode::OK, Json(json!({"status": "ok"}))))
+    Extension(board): Extension<Arc<Board>>,
+) -> Result<Json<Value>, Problem> {
+    daemon.connect().await?;
+    let (running, failing) = board.totals();
+    Ok(Json(json!({
+        "status": "ok",
+        "webhooks": {"running": running, "failing": failing},
+    })))
 }

@@ -1,17 +1,20 @@
 //! The gateway's sockets.
 
+#[cfg(unix)]
+mod unix;
+
 use crate::args::Listen;
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::net::UnixListener;
 
 /// A bound socket.
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
+    #[cfg(unix)]
     Unix(UnixListener),
 }
 
@@ -26,12 +29,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 pub(crate) async fn bind(listen: &Listen) -> io::Result<Listener> {
     match listen {
         Listen::Tcp(address) => Ok(Listener::Tcp(TcpListener::bind(address).await?)),
-        Listen::Unix(path) => {
-            remove_stale(path).await?;
-            let listener = UnixListener::bind(path)?;
-            fs::set_permissions(path, Permissions::from_mode(0o660))?;
-            Ok(Listener::Unix(listener))
-        }
+        #[cfg(unix)]
+        Listen::Unix(path) => Ok(Listener::Unix(unix::bind(path).await?)),
+        #[cfg(windows)]
+        Listen::Unix(_) => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "Windows has no Unix sockets for this gateway; name a loopback address",
+        )),
     }
 }
 
@@ -44,20 +48,8 @@ impl Listener {
                 stream.set_nodelay(true)?;
                 Box::new(stream)
             }
+            #[cfg(unix)]
             Self::Unix(listener) => Box::new(listener.accept().await?.0),
         })
     }
-}
-
-async fn remove_stale(path: &Path) -> io::Result<()> {
-    let Ok(metadata) = fs::symlink_metadata(path) else {
-        return Ok(());
-    };
-    let is_socket = metadata.file_type().is_socket();
-    let connected = tokio::net::UnixStream::connect(path).await;
-    let is_refused = connected.is_err_and(|it| it.kind() == io::ErrorKind::ConnectionRefused);
-    if is_socket && is_refused {
-        fs::remove_file(path)?;
-    }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Messages.
 
 use crate::daemon::Authorized;
+use crate::pointer::Pointers;
 use crate::problem::Problem;
 use axum::Json;
 use axum::body::Bytes;
@@ -43,10 +44,13 @@ pub(crate) struct Words {
 pub(crate) async fn send(
     Authorized(client): Authorized,
     Path(contact): Path<String>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<SendMessageResponse>), Problem> {
-    let request = message(contact, &headers, &body?)?;
+    let Query(query) = query?;
+    let pointers = Pointers::parse(query)?;
+    let request = message(contact, pointers.as_ref(), &headers, &body?)?;
     let answer = client.messages().send_message(request).await?;
     Ok((StatusCode::ACCEPTED, Json(answer.into_inner())))
 }
@@ -98,6 +102,11 @@ pub(crate) async fn edit(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<EditMessageResponse>, Problem> {
     let body = body?;
+    if body.is_empty() {
+        return Err(Problem::argument(
+            "The request has no body, which is the new text. DELETE retracts a message.",
+        ));
+    }
     let mut request: EditMessageRequest = match kind(&headers) {
         JSON => json(&body)?,
         _ => EditMessageRequest {
@@ -147,17 +156,19 @@ pub(crate) async fn read(
     Ok(Json(answer.into_inner()))
 }
 
-/// Returns the message of a request: a JSON object, a text, or data.
+/// Returns the message of a request: the texts to which the pointers lead, a JSON object, a text, or data.
 fn message(
     contact: String,
+    pointers: Option<&Pointers>,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<SendMessageRequest, Problem> {
-    let mut request: SendMessageRequest = match kind(headers) {
-        JSON => json(body)?,
-        "" | FORM => as_text(body)?,
-        kind if kind.starts_with("text/plain") => as_text(body)?,
-        kind => SendMessageRequest {
+    let mut request: SendMessageRequest = match (pointers, kind(headers)) {
+        (Some(pointers), _) => as_text(pointers.text(body)?),
+        (None, JSON) => json(body)?,
+        (None, "" | FORM) => as_text(text(body)?),
+        (None, kind) if kind.starts_with("text/plain") => as_text(text(body)?),
+        (None, kind) => SendMessageRequest {
             content: Some(Content::Data(body.to_vec())),
             media_type: kind.to_owned(),
             ..SendMessageRequest::default()
@@ -173,11 +184,11 @@ fn message(
     Ok(request)
 }
 
-fn as_text(body: &[u8]) -> Result<SendMessageRequest, Problem> {
-    Ok(SendMessageRequest {
-        content: Some(Content::Text(text(body)?)),
+fn as_text(text: String) -> SendMessageRequest {
+    SendMessageRequest {
+        content: Some(Content::Text(text)),
         ..SendMessageRequest::default()
-    })
+    }
 }
 
 fn text(body: &[u8]) -> Result<String, Problem> {
@@ -227,7 +238,7 @@ mod tests {
         if !kind.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         }
-        message("ann".to_owned(), &headers, body.as_bytes())
+        message("ann".to_owned(), None, &headers, body.as_bytes())
     }
 
     #[test]

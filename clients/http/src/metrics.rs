@@ -2,6 +2,8 @@
 
 use crate::daemon::Authorized;
 use crate::problem::Problem;
+use crate::webhook::Board;
+use axum::Extension;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -13,22 +15,26 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// The media type of the text format.
-const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// A label with its value.
 type Labels = Vec<(String, String)>;
 
-pub(crate) async fn metrics(Authorized(client): Authorized) -> Result<Response, Problem> {
+pub(crate) async fn metrics(
+    Authorized(client): Authorized,
+    Extension(board): Extension<Arc<Board>>,
+) -> Result<Response, Problem> {
     let answer = client.daemon().get_status(GetStatusRequest {}).await?;
-    let text = text(&answer.into_inner()).map_err(|error| {
+    let text = text(&answer.into_inner(), &board).map_err(|error| {
         let detail = format!("The metrics can't be written: {error}.");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", detail)
     })?;
     Ok(([(CONTENT_TYPE, TEXT)], text).into_response())
 }
 
-fn text(status: &GetStatusResponse) -> Result<String, fmt::Error> {
+fn text(status: &GetStatusResponse, board: &Board) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("m2");
     let values = of_daemon(status).into_iter().chain(of_mailboxes(status));
     for (name, help, value) in values {
@@ -50,6 +56,7 @@ fn text(status: &GetStatusResponse) -> Result<String, fmt::Error> {
         completed,
         &status.counts,
     );
+    of_webhooks(&mut registry, board);
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
@@ -126,6 +133,30 @@ fn of_mailboxes(status: &GetStatusResponse) -> Vec<Value> {
     ]
 }
 
+fn of_webhooks(registry: &mut Registry, board: &Board) {
+    let failing: Family<Labels, Gauge> = Family::default();
+    let mut delivered = BTreeMap::new();
+    let mut failed = BTreeMap::new();
+    for (name, state) in board.states() {
+        let labels = vec![("webhook".to_owned(), name.to_owned())];
+        let is_failing = i64::from(state.failure.is_some());
+        failing.get_or_create(&labels).set(is_failing);
+        delivered.insert(name.to_owned(), state.delivered);
+        failed.insert(name.to_owned(), state.failed);
+    }
+    let help = "1 if the webhook can't deliver its events; m2 client list shows why";
+    registry.register("webhook_failing", help, failing);
+    let help = "Events that the receiver of the webhook accepted";
+    counters(registry, ("webhook_delivered", "webhook"), help, &delivered);
+    let help = "Attempts to deliver an event that failed";
+    counters(
+        registry,
+        ("webhook_attempts_failed", "webhook"),
+        help,
+        &failed,
+    );
+}
+
 fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {
     let gauge: Gauge = Gauge::default();
     gauge.set(value);
@@ -171,7 +202,7 @@ mod tests {
             refused: BTreeMap::from([("WRONG_KEY".to_owned(), 3)]),
             ..GetStatusResponse::default()
         };
-        let text = text(&status).unwrap();
+        let text = text(&status, &Board::default()).unwrap();
         for line in [
             "m2_ready 1",
             "m2_sessions 2",

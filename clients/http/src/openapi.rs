@@ -1,6 +1,7 @@
 //! The OpenAPI document, made from the table of operations and the contracts of the API.
 
-use crate::operations::{OPERATIONS, Operation};
+use crate::metrics;
+use crate::operations::{OPERATIONS, Operation, Values};
 use crate::problem::Problem;
 use axum::Json;
 use m2_proto::FILE_DESCRIPTOR_SET;
@@ -10,6 +11,8 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, Fi
 use serde_json::{Map, Value, json};
 
 const PACKAGE: &str = "m2.api.v1";
+/// The JSON form of a duration in protobuf, in seconds.
+const DURATION: &str = r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$";
 
 pub(crate) async fn serve() -> Result<Json<Value>, Problem> {
     Ok(Json(document()))
@@ -46,9 +49,9 @@ fn described(operation: &Operation) -> Value {
             "name": name, "in": "path", "required": true, "schema": {"type": "string"},
         }))
     });
-    let in_query = operation.query.iter().map(|(name, kind, text)| {
+    let in_query = operation.query.iter().map(|(name, values, text)| {
         json!({
-            "name": name, "in": "query", "description": text, "schema": {"type": kind},
+            "name": name, "in": "query", "description": text, "schema": parameter(*values),
         })
     });
     let parameters: Vec<Value> = in_path.chain(in_query).collect();
@@ -58,7 +61,7 @@ fn described(operation: &Operation) -> Value {
         "responses": {
             operation.status.to_string(): {
                 "description": "Success.",
-                "content": {"application/json": {"schema": reference(operation.response)}},
+                "content": response_content(operation.response),
             },
             "default": {
                 "description": "An error, with a stable reason.",
@@ -75,11 +78,47 @@ fn described(operation: &Operation) -> Value {
         fields.insert("description".to_owned(), text.into());
     }
     if !operation.request.is_empty() {
-        let content = json!({"application/json": {"schema": reference(operation.request)}});
-        let body = json!({"required": true, "content": content});
+        let content = request_content(operation.request);
+        // A reaction without a text is none.
+        let is_required = operation.request != "ReactRequest";
+        let body = json!({"required": is_required, "content": content});
         fields.insert("requestBody".to_owned(), body);
     }
     described
+}
+
+/// Returns the schema of a parameter.
+fn parameter(values: Values) -> Value {
+    match values {
+        Values::Text => json!({"type": "string"}),
+        Values::Texts => json!({"type": "array", "items": {"type": "string"}}),
+        Values::Numbers(least, most) => {
+            json!({"type": "integer", "minimum": least, "maximum": most})
+        }
+        Values::OneOf(texts) => json!({"type": "string", "enum": texts}),
+    }
+}
+
+/// Returns the forms of a response, by media type.
+fn response_content(response: &str) -> Value {
+    let json = json!({"schema": reference(response)});
+    let text = json!({"schema": {"type": "string"}});
+    match response {
+        "Metrics" => json!({metrics::TEXT: text}),
+        "Events" => json!({"application/json": json, "text/event-stream": text}),
+        _ => json!({"application/json": json}),
+    }
+}
+
+/// Returns the forms of a request's body, by media type: the text of a message may be the whole body.
+fn request_content(request: &str) -> Value {
+    let json = json!({"schema": reference(request)});
+    match request {
+        "SendMessageRequest" | "EditMessageRequest" | "ReactRequest" => {
+            json!({"application/json": json, "text/plain": {"schema": {"type": "string"}}})
+        }
+        _ => json!({"application/json": json}),
+    }
 }
 
 fn reference(name: &str) -> Value {
@@ -104,7 +143,7 @@ fn schemas() -> Map<String, Value> {
         "cursor": {"type": "string"},
     }});
     schemas.insert("Events".to_owned(), page);
-    schemas.insert("Health".to_owned(), json!({"type": "object"}));
+    schemas.insert("Health".to_owned(), health());
     schemas.insert("Document".to_owned(), json!({"type": "object"}));
     let problem = json!({"type": "object", "required": ["status", "reason", "detail"], "properties": {
         "status": {"type": "integer"},
@@ -114,6 +153,15 @@ fn schemas() -> Map<String, Value> {
     }});
     schemas.insert("Problem".to_owned(), problem);
     schemas
+}
+
+fn health() -> Value {
+    let number = json!({"type": "integer"});
+    let webhooks = json!({"running": number, "failing": number});
+    json!({"type": "object", "properties": {
+        "status": {"type": "string"},
+        "webhooks": {"type": "object", "properties": webhooks},
+    }})
 }
 
 fn add_message(schemas: &mut Map<String, Value>, above: &str, message: &DescriptorProto) {
@@ -189,7 +237,7 @@ fn value(field: &FieldDescriptorProto) -> Value {
 fn named(type_name: &str) -> Value {
     match type_name {
         ".google.protobuf.Timestamp" => json!({"type": "string", "format": "date-time"}),
-        ".google.protobuf.Duration" => json!({"type": "string"}),
+        ".google.protobuf.Duration" => json!({"type": "string", "pattern": DURATION}),
         name => reference(
             name.trim_start_matches('.')
                 .trim_start_matches(PACKAGE)

@@ -10,14 +10,27 @@ pub(crate) struct Operation {
     pub(crate) summary: &'static str,
     /// The scope that the token needs; empty if the request needs no token.
     pub(crate) scope: &'static str,
-    /// The parameters of the query: name, type in JSON Schema, description.
-    pub(crate) query: &'static [(&'static str, &'static str, &'static str)],
+    /// The parameters of the query: name, values, description.
+    pub(crate) query: &'static [(&'static str, Values, &'static str)],
     /// The message of the request's JSON body; empty for none.
     pub(crate) request: &'static str,
     /// The message of the JSON response.
     pub(crate) response: &'static str,
     pub(crate) status: u16,
 }
+
+/// The values of a parameter.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Values {
+    Text,
+    /// Any number of texts, each in a parameter of its own.
+    Texts,
+    /// Whole numbers from the first to the second.
+    Numbers(u64, u64),
+    OneOf(&'static [&'static str]),
+}
+
+use Values::{Numbers, OneOf, Text, Texts};
 
 /// The operations, in the order of the document.
 pub(crate) const OPERATIONS: &[Operation] = &[
@@ -26,7 +39,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         path: "/v1/contacts/{contact}/messages",
         summary: "Send a message. A body that is not JSON is the text itself, or data if its type is not a text type.",
         scope: "send",
-        query: &[],
+        query: &[(
+            "text",
+            Texts,
+            "JSON pointers to texts in the body, which may then have any form: `/title` and `/message` send both, one below the other.",
+        )],
         request: "SendMessageRequest",
         response: "SendMessageResponse",
         status: 202,
@@ -46,7 +63,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         path: "/v1/contacts",
         summary: "List contacts.",
         scope: "any",
-        query: &[("after", "string", "The `next` of the previous page.")],
+        query: &[("after", Text, "The `next` of the previous page.")],
         request: "",
         response: "ListContactsResponse",
         status: 200,
@@ -67,14 +84,18 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         summary: "Search messages by their words, newest first.",
         scope: "history",
         query: &[
-            ("text", "string", "The words."),
+            ("text", Text, "The words."),
             (
                 "contact",
-                "string",
+                Text,
                 "The contact in whose conversation to search; all if absent.",
             ),
-            ("limit", "integer", "The most messages, 1 to 1,000."),
-            ("before", "string", "The `next` of the previous page."),
+            (
+                "limit",
+                Numbers(0, 1_000),
+                "The most messages; 50 if 0 or absent.",
+            ),
+            ("before", Text, "The `next` of the previous page."),
         ],
         request: "",
         response: "SearchMessagesResponse",
@@ -138,23 +159,23 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         query: &[
             (
                 "client",
-                "string",
+                Text,
                 "The name under which the daemon keeps the position.",
             ),
-            ("after", "string", "The cursor after which to start."),
+            ("after", Text, "The cursor after which to start."),
             (
                 "from",
-                "string",
-                "`start`: with the oldest event that is kept.",
+                OneOf(&["", "start", "now"]),
+                "`start`: with the oldest event that is kept; `now`: with the next one. Empty: as if absent.",
             ),
             (
                 "limit",
-                "integer",
+                Numbers(1, 1_000),
                 "The most events, 1 to 1,000; 100 if absent.",
             ),
             (
                 "wait",
-                "integer",
+                Numbers(0, 60),
                 "The most seconds to wait for an event, 0 to 60; 25 if absent.",
             ),
         ],
@@ -189,13 +210,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         scope: "status",
         query: &[],
         request: "",
-        response: "Document",
+        response: "Metrics",
         status: 200,
     },
     Operation {
         method: "get",
         path: "/v1/health",
-        summary: "Tell whether the daemon serves. Needs no token.",
+        summary: "Tell whether the daemon serves, and how many webhooks fail. Needs no token.",
         scope: "",
         query: &[],
         request: "",
@@ -214,11 +235,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     },
 ];
 
-const PAGE: &[(&str, &str, &str)] = &[
+const PAGE: &[(&str, Values, &str)] = &[
     (
         "limit",
-        "integer",
-        "The most messages, 1 to 1,000; 50 if absent.",
+        Numbers(0, 1_000),
+        "The most messages; 50 if 0 or absent.",
     ),
-    ("before", "string", "The `next` of the previous page."),
+    ("before", Text, "The `next` of the previous page."),
 ];

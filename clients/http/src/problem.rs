@@ -34,6 +34,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", detail)
     }
 
+    /// Returns the sentence that says what to do.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Returns the error as JSON: `status`, `reason`, `detail`, and the daemon's metadata.
     pub(crate) fn to_json(&self) -> Value {
         let mut object = Map::new();

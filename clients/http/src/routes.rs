@@ -3,12 +3,13 @@
 use crate::daemon::Daemon;
 use crate::guard::{Guard, guard};
 use crate::problem::Problem;
+use crate::webhook::Board;
 use crate::{contacts, events, health, messages, metrics, openapi};
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post, put};
-use axum::{Router, middleware};
+use axum::{Extension, Router, middleware};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,13 +19,14 @@ const MAX_BODY: usize = 256 * 1024;
 const ANSWER: Duration = Duration::from_secs(90);
 
 /// Returns the router of all operations.
-pub(crate) fn router(daemon: Arc<Daemon>, guarded: Arc<Guard>) -> Router {
+pub(crate) fn router(daemon: Arc<Daemon>, board: Arc<Board>, guarded: Arc<Guard>) -> Router {
     let mut router = Router::new();
     for (path, methods) in paths() {
         router = router.route(path, methods.fallback(wrong_method));
     }
     router
         .fallback(unknown)
+        .layer(Extension(board))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(limit))
         .layer(from_fn_with_state(guarded, guard))

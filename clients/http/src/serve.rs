@@ -1,6 +1,7 @@
 //! Serves connections, a bounded number at once.
 
 use crate::listen::{Listener, Stream};
+use crate::signals;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -8,7 +9,6 @@ use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -23,19 +23,17 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves until SIGTERM or SIGINT, then drains running requests within a deadline.
+/// Serves until SIGTERM or SIGINT, on Windows until Ctrl-C or the console ends, then drains running requests within a deadline.
 ///
 /// Errors: signals can't be received.
 pub(crate) async fn serve(listener: Listener, router: Router) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut ended = std::pin::pin!(signals::ended()?);
     let (stop, stopped) = watch::channel(false);
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = &mut ended => break,
             (stream, slot) = next(&listener, &slots) => {
                 connections.spawn(converse(stream, slot, router.clone(), stopped.clone()));
             }
