@@ -129,11 +129,11 @@ class Daemon:
         return (self.directory / "m2d.log").read_text(errors="replace")
 
 
-def befriend(ann: Daemon, ben: Daemon) -> None:
-    """Makes two daemons contacts: `ann` knows the other as ben, `ben` knows it as ann."""
+def befriend(ann: Daemon, ben: Daemon, names: tuple[str, str] = ("ann", "ben")) -> None:
+    """Makes two daemons contacts, which know each other by these names."""
     with ann.client() as at_ann, ben.client() as at_ben:
-        at_ben.add(at_ann.invite("ben").uri, "ann")
-        for client, name in ((at_ben, "ann"), (at_ann, "ben")):
+        at_ben.add(at_ann.invite(names[1]).uri, names[0])
+        for client, name in zip((at_ben, at_ann), names):
             end = time.monotonic() + PATIENCE
             while not any(
                 contact.name == name and contact.state is ContactState.CONTACT

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from daemons import TOP, Daemon
+from daemons import TOP, Daemon, befriend
 
 from m2client import Client, MessageReceived, MessageState
 
@@ -168,6 +168,49 @@ def test_workers(pair: Pair) -> None:
     assert next(iter(replies)) != sent[0]  # The first job took the longest: others overtook it.
 
 
+def test_worker_pool(pair: Pair) -> None:
+    def listed() -> str:
+        return run(pair.ben_daemon, "worker_pool.py", "dead-letters").stdout
+
+    two = running(pair.ben_daemon, "worker-pool", "worker_pool.py", "2")
+    with two, running(pair.ben_daemon, "worker-pool", "worker_pool.py", "1"):
+        assert reply_to(pair.ann, "ben", "1 2 3").text == "6"
+        pair.ann.send("ben", "no numbers")
+        assert reply_to(pair.ann, "ben", "4 5").text == "9"  # After five attempts for the one before.
+        assert "ann: 5 times, invalid literal" in listed()
+    # The workers were killed. A message that came meanwhile is handled by the next one.
+    with pair.ann.events(kinds=[MessageReceived], timeout=PATIENCE) as events:
+        sent = pair.ann.send("ben", "7 8", wait="delivered")
+        with running(pair.ben_daemon, "worker-pool", "worker_pool.py", "1"):
+            reply = next(event for event in events if isinstance(event, MessageReceived))
+    assert (reply.text, reply.reply_to) == ("15", sent.message_id)
+    pair.ben.drop_dead_letters("worker-pool")
+
+
+def test_answer_bot(own_pair: Pair) -> None:
+    """Carol asks ben's bot, which asks ann. The bot is killed while ann thinks."""
+    pair = own_pair
+    known = pair.ben_daemon.directory / "known.json"
+    known.write_text(json.dumps({"Open?": "Until eight."}))
+    arguments = ("answer-bot", "answer_bot.py", "ann", str(known))
+    with Daemon("carol") as carol, carol.client() as at_carol:
+        befriend(pair.ben_daemon, carol, ("ben", "carol"))
+        with pair.ann.events(kinds=[MessageReceived], timeout=PATIENCE) as at_ann:
+            with running(pair.ben_daemon, *arguments):
+                assert at_carol.ask("ben", "Open?", timeout=PATIENCE).text == "Until eight."
+                sent = at_carol.send("ben", "Dogs?")
+                question = next(at_ann)
+            assert isinstance(question, MessageReceived)
+            assert question.text == "carol asks: Dogs?"
+            pair.ann.wait_for(pair.ann.reply(question, "Yes, please."))
+            events = at_carol.events(kinds=[MessageReceived], timeout=PATIENCE)
+            with events, running(pair.ben_daemon, *arguments):
+                reply = next(events)
+            assert isinstance(reply, MessageReceived)
+            assert (reply.text, reply.reply_to) == ("Yes, please.", sent.message_id)
+        assert [m.text for m in pair.ann.messages("ben")].count("carol asks: Dogs?") == 1
+
+
 def test_jsonl_bridge(pair: Pair) -> None:
     with running(pair.ben_daemon, "jsonl-bridge", "jsonl_bridge.py") as process:
         text = f"a line\nand {uuid.uuid4()}"
@@ -202,7 +245,7 @@ def test_home_status(own_pair: Pair) -> None:
             assert next(events).kind == "contactAdded"
         befriended = {contact.name for contact in pair.ann.contacts()}
         assert befriended == {"ben", "carol"}
-        with running(pair.ann_daemon, "home-status", "home_status.py", "ben", "0.2"):
+        with running(pair.ann_daemon, "home-status", "home_status.py", "ben"):
             assert reply_to(pair.ben, "ann", "status").text == "ben: online\ncarol: online"
             with pair.ben.events(timeout=PATIENCE) as events:
                 carol.stop()

@@ -14,8 +14,9 @@ from . import (
     _fork,  # noqa: F401 (before the first import of grpc)
     errors,
 )
+from ._access_calls import ScopeLike
 from ._aio_client import AsyncClient
-from ._aio_stream import AsyncEventStream
+from ._aio_stream import AsyncEventStream, AsyncWorkStream
 from ._calls import ContactLike, HasMessageId, HasPeerId, MessageLike, TimeSpan, WaitFor
 from ._client import Client
 from ._enums import (
@@ -26,9 +27,11 @@ from ._enums import (
     IpMode,
     MessageState,
     Path,
+    Scope,
     Start,
 )
 from ._events import (
+    CaughtUp,
     ContactAdded,
     ContactConflict,
     ContactDeclined,
@@ -38,6 +41,7 @@ from ._events import (
     EventsDropped,
     Gap,
     HistoryLost,
+    KindLike,
     MessageEdited,
     MessageExpired,
     MessageReacted,
@@ -46,10 +50,12 @@ from ._events import (
     MessageStateChanged,
     Notice,
     OwnConflict,
+    PresenceNotice,
     TypingNotice,
     UnknownEvent,
     UnknownNotice,
 )
+from ._jobs import DeadLetter, Job
 from ._model import (
     Contact,
     ContactPolicy,
@@ -57,12 +63,17 @@ from ._model import (
     Identity,
     Invitation,
     Message,
+    NewToken,
     Reaction,
     Sent,
     Status,
+    Token,
+    TokenContact,
+    TokenUse,
     Verification,
 )
-from ._stream import EventStream
+from ._stream import EventStream, WorkStream
+from ._window import Draft, SendResult
 from .errors import *  # noqa: F403
 
 __version__ = "0.1.0"
@@ -70,6 +81,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncClient",
     "AsyncEventStream",
+    "AsyncWorkStream",
+    "CaughtUp",
     "Client",
     "ConflictKind",
     "Contact",
@@ -82,7 +95,9 @@ __all__ = [
     "ContactRequested",
     "ContactState",
     "DaemonState",
+    "DeadLetter",
     "Direction",
+    "Draft",
     "Event",
     "EventClient",
     "EventStream",
@@ -94,6 +109,8 @@ __all__ = [
     "Identity",
     "Invitation",
     "IpMode",
+    "Job",
+    "KindLike",
     "Message",
     "MessageEdited",
     "MessageExpired",
@@ -103,19 +120,28 @@ __all__ = [
     "MessageRetracted",
     "MessageState",
     "MessageStateChanged",
+    "NewToken",
     "Notice",
     "OwnConflict",
     "Path",
+    "PresenceNotice",
     "Reaction",
+    "Scope",
+    "ScopeLike",
+    "SendResult",
     "Sent",
     "Start",
     "Status",
     "TimeSpan",
+    "Token",
+    "TokenContact",
+    "TokenUse",
     "TypingNotice",
     "UnknownEvent",
     "UnknownNotice",
     "Verification",
     "WaitFor",
+    "WorkStream",
     "__version__",
     "errors",
 ]

@@ -20,6 +20,7 @@ from typing import (
 )
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from . import _model as model
 from ._enums import ContactState, MessageState
@@ -27,7 +28,6 @@ from ._errors import CallTimeoutError, NotDeliveredError
 from ._proto import (
     contact_pb2,
     daemon_pb2,
-    event_pb2,
     identity_pb2,
     invitation_pb2,
     message_pb2,
@@ -37,6 +37,7 @@ from ._reasons import MessageTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from google.protobuf.message import Message as RawMessage
 
@@ -100,7 +101,7 @@ def status() -> Call[model.Status]:
 def unlock(passphrase: str) -> Call[None]:
     """Describes Unlock."""
     request = daemon_pb2.UnlockRequest(passphrase=passphrase)
-    return Call(methods.DaemonService.Unlock, request, _nothing)
+    return Call(methods.DaemonService.Unlock, request, nothing)
 
 
 def identity() -> Call[model.Identity]:
@@ -112,7 +113,7 @@ def identity() -> Call[model.Identity]:
 def invite(name: str, valid_for: TimeSpan | None, *, reusable: bool) -> Call[model.Invitation]:
     """Describes CreateInvitation."""
     request = invitation_pb2.CreateInvitationRequest(
-        reusable=reusable, valid_for=_duration(valid_for), contact_name=name
+        reusable=reusable, valid_for=duration(valid_for), contact_name=name
     )
     return Call(
         methods.InvitationService.CreateInvitation,
@@ -134,7 +135,7 @@ def revoke_invitation(invitation: str | model.Invitation) -> Call[None]:
     """Describes RevokeInvitation."""
     identifier = invitation if isinstance(invitation, str) else invitation.invitation_id
     request = invitation_pb2.RevokeInvitationRequest(invitation_id=identifier)
-    return Call(methods.InvitationService.RevokeInvitation, request, _nothing)
+    return Call(methods.InvitationService.RevokeInvitation, request, nothing)
 
 
 def add(invitation: str, name: str) -> Call[model.Contact]:
@@ -176,19 +177,19 @@ def accept(contact: ContactLike, name: str) -> Call[model.Contact]:
 def decline(contact: ContactLike) -> Call[None]:
     """Describes DeclineContact."""
     request = contact_pb2.DeclineContactRequest(contact=peer(contact))
-    return Call(methods.ContactService.DeclineContact, request, _nothing)
+    return Call(methods.ContactService.DeclineContact, request, nothing)
 
 
 def block(contact: ContactLike) -> Call[None]:
     """Describes BlockContact."""
     request = contact_pb2.BlockContactRequest(contact=peer(contact))
-    return Call(methods.ContactService.BlockContact, request, _nothing)
+    return Call(methods.ContactService.BlockContact, request, nothing)
 
 
 def remove(contact: ContactLike, *, history: bool) -> Call[None]:
     """Describes RemoveContact."""
     request = contact_pb2.RemoveContactRequest(contact=peer(contact), history=history)
-    return Call(methods.ContactService.RemoveContact, request, _nothing)
+    return Call(methods.ContactService.RemoveContact, request, nothing)
 
 
 def verify(contact: ContactLike, *, matched: bool | None) -> Call[model.Verification]:
@@ -217,7 +218,7 @@ def send(
     request = message_pb2.SendMessageRequest(
         contact=peer(contact),
         media_type=media_type,
-        ttl=_duration(ttl),
+        ttl=duration(ttl),
         idempotency_key=key,
         reply_to="" if reply_to is None else identifier(reply_to),
         thread="" if thread is None else identifier(thread),
@@ -243,67 +244,70 @@ def message(message: MessageLike) -> Call[model.Message]:
     )
 
 
-def messages(contact: ContactLike, page_size: int, before: str) -> Call[Page[model.Message]]:
-    """Describes ListMessages."""
-    request = message_pb2.ListMessagesRequest(contact=peer(contact), limit=page_size, before=before)
-    return Call(methods.MessageService.ListMessages, request, _messages)
+@dataclass(frozen=True)
+class Part:
+    """A part of a conversation, and the order in which it is listed."""
+
+    contact: ContactLike
+    page_size: int
+    forward: bool
+    before: str
+    after: str
+    since: datetime | None
+    until: datetime | None
+
+    def call(self, place: str) -> Call[Page[model.Message]]:
+        """Describes ListMessages: the page at `place`, which the page before named; empty for the first."""
+        request = message_pb2.ListMessagesRequest(
+            contact=peer(self.contact),
+            limit=self.page_size,
+            forward=self.forward,
+            before=self.before,
+            after=self.after,
+            since=_stamp(self.since),
+            until=_stamp(self.until),
+        )
+        if place:
+            setattr(request, "after" if self.forward else "before", place)
+        return Call(methods.MessageService.ListMessages, request, _messages)
 
 
-def search(text: str, page_size: int, before: str) -> Call[Page[model.Message]]:
+def search(text: str, page_size: int, before: str, contact: ContactLike | None) -> Call[Page[model.Message]]:
     """Describes SearchMessages."""
-    request = message_pb2.SearchMessagesRequest(text=text, limit=page_size, before=before)
+    request = message_pb2.SearchMessagesRequest(
+        text=text, limit=page_size, before=before, contact="" if contact is None else peer(contact)
+    )
     return Call(methods.MessageService.SearchMessages, request, _messages)
 
 
 def edit(message: MessageLike, text: str) -> Call[None]:
     """Describes EditMessage."""
     request = message_pb2.EditMessageRequest(message_id=identifier(message), text=text)
-    return Call(methods.MessageService.EditMessage, request, _nothing)
+    return Call(methods.MessageService.EditMessage, request, nothing)
 
 
 def retract(message: MessageLike) -> Call[None]:
     """Describes RetractMessage."""
     request = message_pb2.RetractMessageRequest(message_id=identifier(message))
-    return Call(methods.MessageService.RetractMessage, request, _nothing)
+    return Call(methods.MessageService.RetractMessage, request, nothing)
 
 
 def mark_read(messages: Iterable[MessageLike]) -> Call[None]:
     """Describes MarkRead."""
     request = message_pb2.MarkReadRequest(message_ids=[identifier(one) for one in messages])
-    return Call(methods.MessageService.MarkRead, request, _nothing)
+    return Call(methods.MessageService.MarkRead, request, nothing)
 
 
 def react(message: MessageLike, text: str) -> Call[None]:
     """Describes React."""
     request = message_pb2.ReactRequest(message_id=identifier(message), text=text)
-    return Call(methods.MessageService.React, request, _nothing)
+    return Call(methods.MessageService.React, request, nothing)
 
 
 def typing(contact: ContactLike, *, active: bool) -> Call[bool]:
     """Describes SetTyping."""
     request = message_pb2.SetTypingRequest(contact=peer(contact), active=active)
     return Call(methods.MessageService.SetTyping, request, lambda response: bool(response.sent))
-
-
-def acknowledge(client: str, cursor: str) -> Call[None]:
-    """Describes AcknowledgeEvents."""
-    request = event_pb2.AcknowledgeEventsRequest(client=client, cursor=cursor)
-    return Call(methods.EventService.AcknowledgeEvents, request, _nothing)
-
-
-def event_clients() -> Call[list[model.EventClient]]:
-    """Describes ListClients."""
-    return Call(
-        methods.EventService.ListClients,
-        event_pb2.ListClientsRequest(),
-        lambda response: [model.event_client(one) for one in response.clients],
-    )
-
-
-def remove_event_client(name: str) -> Call[None]:
-    """Describes RemoveClient."""
-    request = event_pb2.RemoveClientRequest(client=name)
-    return Call(methods.EventService.RemoveClient, request, _nothing)
 
 
 def watch(message: MessageLike) -> message_pb2.WatchMessageRequest:
@@ -363,13 +367,25 @@ def _sent(response: Any) -> model.Sent:
     return model.Sent(response.message_id, MessageState(response.state))
 
 
-def _nothing(_: Any) -> None:
-    return None
+def nothing(_: Any) -> None:
+    """Converts an empty response."""
+    return
 
 
-def _duration(span: TimeSpan | None) -> Duration | None:
+def duration(span: TimeSpan | None) -> Duration | None:
+    """Returns a length of time as a message of the API."""
     if span is None:
         return None
     duration = Duration()
     duration.FromTimedelta(span if isinstance(span, timedelta) else timedelta(seconds=span))
     return duration
+
+
+def _stamp(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise ValueError(f"The time {moment} has no time zone, for example timezone.utc.")
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-import grpc
-
+from . import _ask as asking
 from . import _calls as calls
-from . import _channel, _failure, _socket, _token
+from . import _channel, _failure
+from . import _event_calls as event_calls
 from ._backoff import Backoff
 from ._enums import MessageState, Start
-from ._errors import CallTimeoutError, ClosedError
-from ._model import Sent
-from ._progress import Options
-from ._proto import methods
-from ._stream import EventStream
+from ._owner import OwnerCalls
+from ._progress import Options, selection
+from ._reasons import NotAllowedError
+from ._send_many import Sending
+from ._stream import EventStream, WorkStream
+from ._work import WorkOptions
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator
-    from types import TracebackType
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from . import _model as model
     from ._calls import ContactLike, MessageLike, TimeSpan, WaitFor
-    from ._enums import ContactState
-    from ._method import Method, Request, Response, StreamMethod, UnaryMethod
-
-T = TypeVar("T")
-
-_CLOSED = "The client is closed."
+    from ._events import KindLike, MessageReceived
+    from ._jobs import DeadLetter
+    from ._window import Draft, SendResult
 
 
-class Client:
+class Client(OwnerCalls):
     """A connection to a daemon.
 
     `socket` is the path of the daemon's socket. Without it, the environment variable `M2_SOCKET`
@@ -51,149 +46,8 @@ class Client:
     needs a client of its own.
     """
 
-    def __init__(
-        self,
-        socket: str | os.PathLike[str] | None = None,
-        *,
-        token: str | None = None,
-        timeout: float = _channel.DEFAULT_TIMEOUT,
-    ) -> None:
-        self._places = _socket.places(socket)
-        self._metadata = _token.metadata(token)
-        self._timeout = _channel.timeout_of(None, timeout)
-        self._lock = threading.Lock()
-        self._open_channel: grpc.Channel | None = None
-        self._is_closed = False
-
     def __enter__(self) -> Client:
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Closes the connection. Running calls of other threads fail, and streams of events end."""
-        with self._lock:
-            self._is_closed = True
-            channel, self._open_channel = self._open_channel, None
-        if channel is not None:
-            channel.close()
-
-    @property
-    def closed(self) -> bool:
-        """True after `close`."""
-        return self._is_closed
-
-    @property
-    def channel(self) -> grpc.Channel:
-        """The gRPC channel, for stubs of services that the package does not cover.
-
-        Raises `NoDaemonError` if no daemon answers, and `ClosedError` after `close`.
-        """
-        with self._lock:
-            if self._is_closed:
-                raise ClosedError(_CLOSED)
-            if self._open_channel is None:
-                target = _socket.target(_socket.find(self._places))
-                self._open_channel = grpc.insecure_channel(target, options=_channel.OPTIONS)
-            return self._open_channel
-
-    # The daemon.
-
-    def status(self, *, timeout: float | None = None) -> model.Status:
-        """Returns the daemon's state, counters and warnings. Works while the daemon is locked."""
-        return self._run(calls.status(), timeout)
-
-    def unlock(self, passphrase: str, *, timeout: float | None = None) -> None:
-        """Unlocks the identity of a locked daemon. Returns once the daemon is ready."""
-        self._run(calls.unlock(passphrase), timeout)
-
-    def identity(self, *, timeout: float | None = None) -> model.Identity:
-        """Returns this daemon's peer id and certificate."""
-        return self._run(calls.identity(), timeout)
-
-    # Invitations and contacts.
-
-    def invite(
-        self,
-        name: str = "",
-        *,
-        valid_for: TimeSpan | None = None,
-        reusable: bool = False,
-        timeout: float | None = None,
-    ) -> model.Invitation:
-        """Creates an invitation, whose `uri` goes to the other party over a trusted channel.
-
-        `name` is the local name of the contact that uses it. It is valid for 24 hours by default.
-        """
-        return self._run(calls.invite(name, valid_for, reusable=reusable), timeout)
-
-    def invitations(self, *, timeout: float | None = None) -> list[model.Invitation]:
-        """Returns the open invitations, oldest first."""
-        return self._run(calls.invitations(), timeout)
-
-    def revoke_invitation(self, invitation: str | model.Invitation, *, timeout: float | None = None) -> None:
-        """Revokes an invitation. Peers that became contacts through it stay contacts."""
-        self._run(calls.revoke_invitation(invitation), timeout)
-
-    def add(self, invitation: str, name: str = "", *, timeout: float | None = None) -> model.Contact:
-        """Accepts an invitation and asks its author to become a contact.
-
-        Returns once the request is stored. A `ContactAdded` event follows when the peer accepts.
-        """
-        return self._run(calls.add(invitation, name), timeout)
-
-    def contacts(
-        self, state: ContactState | None = None, *, timeout: float | None = None
-    ) -> list[model.Contact]:
-        """Returns the contacts, sorted by name; only those in `state` if it is given."""
-        found: list[model.Contact] = []
-        after = ""
-        while True:
-            page = self._run(calls.contacts(state, after), timeout)
-            found += page.items
-            after = page.next
-            if not after:
-                return found
-
-    def contact(self, contact: ContactLike, *, timeout: float | None = None) -> model.Contact:
-        """Returns one contact with its reachability."""
-        return self._run(calls.contact(contact), timeout)
-
-    def rename(self, contact: ContactLike, name: str, *, timeout: float | None = None) -> model.Contact:
-        """Changes the local name of a contact."""
-        return self._run(calls.rename(contact, name), timeout)
-
-    def accept(self, contact: ContactLike, name: str = "", *, timeout: float | None = None) -> model.Contact:
-        """Accepts a peer's request to become a contact."""
-        return self._run(calls.accept(contact, name), timeout)
-
-    def decline(self, contact: ContactLike, *, timeout: float | None = None) -> None:
-        """Declines a peer's request. The peer is notified and may ask again."""
-        self._run(calls.decline(contact), timeout)
-
-    def block(self, contact: ContactLike, *, timeout: float | None = None) -> None:
-        """Blocks a peer, whether or not it is a contact."""
-        self._run(calls.block(contact), timeout)
-
-    def remove(self, contact: ContactLike, *, history: bool = False, timeout: float | None = None) -> None:
-        """Removes a contact and its outbox; with `history` also its messages."""
-        self._run(calls.remove(contact, history=history), timeout)
-
-    def verify(
-        self,
-        contact: ContactLike,
-        *,
-        matched: bool | None = None,
-        timeout: float | None = None,
-    ) -> model.Verification:
-        """Returns the verification code, and stores whether it matched if `matched` is given."""
-        return self._run(calls.verify(contact, matched=matched), timeout)
 
     # Messages.
 
@@ -225,6 +79,83 @@ class Client:
             return sent
         return self._wait_for(sent, goal, end)
 
+    def send_many(self, drafts: Iterable[Draft], *, timeout: float | None = None) -> Iterator[SendResult]:
+        """Sends messages over one stream, and yields what became of each, in the order of `drafts`.
+
+        Up to 256 drafts are read ahead of the results. A draft that the daemon does not accept does not
+        stop the others. If the daemon restarts, the stream continues, and sends no draft twice. A program
+        that may be ended in between gives each draft a `key`, and sends them all again.
+
+        `timeout` is the longest wait for a result, also while the daemon is absent.
+        """
+        return Sending(self, _channel.timeout_of(timeout, self._timeout)).results(drafts)
+
+    def reply(
+        self,
+        message: MessageLike,
+        content: str | bytes,
+        media_type: str = "",
+        *,
+        key: str = "",
+        ttl: TimeSpan | None = None,
+        wait: WaitFor | None = None,
+        timeout: float | None = None,
+    ) -> model.Sent:
+        """Replies to a received message, in its thread if it belongs to one. Otherwise as `send`.
+
+        Raises `OwnMessageError` for a message that this user sent. If `message` is neither a `Message` nor
+        a `MessageReceived`, the daemon is asked for it, which needs the scope `HISTORY`.
+        """
+        found = asking.original(message) or asking.original(self.message(message, timeout=timeout))
+        if found is None:
+            raise TypeError("A reply needs a message.")
+        peer_id, thread = found
+        return self.send(
+            peer_id,
+            content,
+            media_type,
+            key=key,
+            reply_to=message,
+            thread=thread or None,
+            ttl=ttl,
+            wait=wait,
+            timeout=timeout,
+        )
+
+    def ask(
+        self,
+        contact: ContactLike,
+        content: str | bytes,
+        media_type: str = "",
+        *,
+        key: str = "",
+        thread: MessageLike | None = None,
+        ttl: TimeSpan | None = None,
+        any_reply: bool = False,
+        timeout: float | None = None,
+    ) -> MessageReceived:
+        """Sends a question, and returns the first message of the contact that replies to it.
+
+        People often answer without a reference: with `any_reply`, also the contact's next message that
+        refers to no other one is accepted. The call continues while the daemon restarts. A program that
+        may be ended in between asks again with the same `key`, and also gets a reply that has come since.
+
+        Raises `CallTimeoutError` if no reply came in time; the question then stays in the outbox, and
+        the error's `metadata` has its `message_id`. Raises `NotDeliveredError` if it was given up.
+        """
+        end = monotonic() + _channel.timeout_of(timeout, self._timeout)
+        inquiry = asking.Inquiry(
+            self.contact(contact, timeout=timeout),
+            content,
+            media_type,
+            key=key,
+            thread=thread,
+            ttl=ttl,
+            any_reply=any_reply,
+            end=end,
+        )
+        return self._reply_to(inquiry)
+
     def wait_for(
         self,
         message: MessageLike,
@@ -246,25 +177,48 @@ class Client:
         return self._run(calls.message(message), timeout)
 
     def messages(
-        self, contact: ContactLike, *, page_size: int = 50, timeout: float | None = None
+        self,
+        contact: ContactLike,
+        *,
+        forward: bool = False,
+        before: str = "",
+        after: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        page_size: int = 50,
+        timeout: float | None = None,
     ) -> Iterator[model.Message]:
-        """Yields the messages of a conversation, newest first. Fetches pages as they are needed."""
-        before = ""
+        """Yields the messages of a conversation, newest first, or with `forward` oldest first.
+
+        `before` and `after` are cursors of messages. `since` and `until` are times with a time zone:
+        only messages that this daemon stored at or after `since`, and before `until`. Pages are fetched as
+        they are needed; `timeout` is for each of them.
+        """
+        part = calls.Part(contact, page_size, forward, before, after, since, until)
+        place = ""
         while True:
-            page = self._run(calls.messages(contact, page_size, before), timeout)
+            page = self._run(part.call(place), timeout)
             for message in page.items:
                 yield message
-            before = page.next
-            if not before:
+            place = page.next
+            if not place:
                 return
 
     def search(
-        self, text: str, *, page_size: int = 50, timeout: float | None = None
+        self,
+        text: str,
+        *,
+        contact: ContactLike | None = None,
+        page_size: int = 50,
+        timeout: float | None = None,
     ) -> Iterator[model.Message]:
-        """Yields the messages that contain all the words, newest first, over all conversations."""
+        """Yields the messages that contain all the words, newest first.
+
+        Searches all conversations, or only the one with `contact`.
+        """
         before = ""
         while True:
-            page = self._run(calls.search(text, page_size, before), timeout)
+            page = self._run(calls.search(text, page_size, before, contact), timeout)
             for message in page.items:
                 yield message
             before = page.next
@@ -302,7 +256,11 @@ class Client:
         *,
         start: Start = Start.DEFAULT,
         after: str = "",
+        kinds: Iterable[KindLike] = (),
+        contacts: Iterable[ContactLike] = (),
         notices: bool = False,
+        presence: bool = False,
+        heartbeat: TimeSpan | None = None,
         auto_ack: bool = True,
         reconnect: bool = True,
         timeout: float | None = None,
@@ -313,105 +271,127 @@ class Client:
         `EventStream`. A new name starts at the next event, or with `Start.OLDEST` at the oldest one
         that is kept. `after` is a cursor after which the stream starts.
 
+        `kinds` are the classes of the events to receive, or their names such as "messageReceived".
+        `contacts` are the contacts whose events to receive; events without a contact come in any case.
+        Events that are left out count as acknowledged.
+
+        With `notices`, the stream has each `TypingNotice`, with `presence` each `PresenceNotice`, first
+        one for each contact. With `heartbeat`, it says at this interval that it is `CaughtUp`.
+
         The stream waits while the daemon is absent, stopping or locked, and resumes after the last
         event; without `reconnect`, it raises the error. With `auto_ack=False`, only `ack`
-        acknowledges. With `timeout`, the stream and a loop over it end after that many seconds. With
-        `notices`, the stream also has notices.
+        acknowledges. With `timeout`, the stream and a loop over it end after that many seconds.
         """
-        options = Options(client, start, after, notices, auto_ack, reconnect, timeout)
+        chosen = selection(start, after, kinds, contacts)
+        options = Options(client, chosen, notices, presence, heartbeat, auto_ack, reconnect, timeout)
         return EventStream(self, options)
+
+    def work(
+        self,
+        client: str,
+        *,
+        lease: TimeSpan | None = None,
+        max_open: int = 1,
+        max_deliveries: int = 5,
+        start: Start = Start.DEFAULT,
+        after: str = "",
+        kinds: Iterable[KindLike] = (),
+        contacts: Iterable[ContactLike] = (),
+        auto_ack: bool = True,
+        reconnect: bool = True,
+        timeout: float | None = None,
+    ) -> WorkStream:
+        """Returns the jobs of one of the workers that share a client name.
+
+        Each event is given to one of them, for the time of the `lease`, by default 30 seconds. If the
+        worker has not finished by then, also because it was killed, a worker gets the event again. After
+        `max_deliveries` times it becomes a dead letter. The events of a contact are given one after
+        another, those of different contacts at the same time. All workers have the same `kinds` and
+        `contacts`.
+
+        A worker has up to `max_open` jobs at once, more than one only with `auto_ack=False`. See
+        `WorkStream` for when a job is done, and `events` for the other arguments.
+        """
+        chosen = selection(start, after, kinds, contacts)
+        options = WorkOptions(client, chosen, lease, max_open, max_deliveries, auto_ack, reconnect, timeout)
+        return WorkStream(self, options)
 
     def event_clients(self, *, timeout: float | None = None) -> list[model.EventClient]:
         """Returns the client names whose cursors the daemon stores."""
-        return self._run(calls.event_clients(), timeout)
+        return self._run(event_calls.event_clients(), timeout)
 
     def remove_event_client(self, name: str, *, timeout: float | None = None) -> None:
-        """Forgets a client name and its cursor."""
-        self._run(calls.remove_event_client(name), timeout)
+        """Forgets a client name, its cursor and its dead letters."""
+        self._run(event_calls.remove_event_client(name), timeout)
 
-    # Any other call.
+    def dead_letters(
+        self, client: str, *, page_size: int = 50, timeout: float | None = None
+    ) -> Iterator[DeadLetter]:
+        """Yields the events that the workers of a shared name could not handle, oldest first."""
+        after = ""
+        while True:
+            page = self._run(event_calls.dead_letters(client, page_size, after), timeout)
+            for letter in page.items:
+                yield letter
+            after = page.next
+            if not after:
+                return
 
-    def call(
-        self,
-        method: UnaryMethod[Request, Response],
-        request: Request,
-        *,
-        timeout: float | None = None,
-    ) -> Response:
-        """Calls a method of `m2client.proto.methods` with its own messages."""
-        response: Response = self._run(calls.Call(method, request, _same), timeout)
-        return response
+    def retry_dead_letters(
+        self, client: str, letters: Iterable[DeadLetter | str] | None = None, *, timeout: float | None = None
+    ) -> int:
+        """Gives dead letters to workers again, by default all. Returns their number.
 
-    def stream(
-        self,
-        method: StreamMethod[Request, Response],
-        request: Request,
-        *,
-        timeout: float | None = None,
-    ) -> Iterator[Response]:
-        """Calls a method with a stream of responses, and yields them."""
-        call = self._start(method, request, _channel.timeout_of(timeout, self._timeout))
-        try:
-            with self._translated():
-                yield from call
-        finally:
-            call.cancel()
+        Letters are given as they are, or by their cursors.
+        """
+        count = 0
+        for call in event_calls.settle(client, letters, retry=True):
+            count += self._run(call, timeout)
+        return count
 
-    def _run(self, call: calls.Call[T], timeout: float | None) -> T:
-        seconds = _channel.timeout_of(timeout, self._timeout)
-        method = call.method
-        invoke = self.channel.unary_unary(
-            method.path, method.request.SerializeToString, method.response.FromString
-        )
-        with self._translated():
-            response = invoke(call.request, timeout=seconds, metadata=self._metadata)
-        return call.convert(response)
+    def drop_dead_letters(
+        self, client: str, letters: Iterable[DeadLetter | str] | None = None, *, timeout: float | None = None
+    ) -> int:
+        """Drops dead letters, by default all. Returns their number.
 
-    def _start(self, method: Method[Any, Any], request: Any, timeout: float | None) -> Any:
-        invoke = self.channel.unary_stream(
-            method.path, method.request.SerializeToString, method.response.FromString
-        )
-        with self._translated():
-            return invoke(request, timeout=timeout, metadata=self._metadata)
+        Letters are given as they are, or by their cursors.
+        """
+        count = 0
+        for call in event_calls.settle(client, letters, retry=False):
+            count += self._run(call, timeout)
+        return count
 
-    def _wait_for(self, message: MessageLike, goal: MessageState, end: float) -> Sent:
+    def _reply_to(self, inquiry: asking.Inquiry) -> MessageReceived:
+        """Sends a question and waits for the reply. Subscribes before, so that no reply is too fast."""
+        peers, left = [inquiry.peer_id], inquiry.left()
+        with self.events(kinds=asking.KINDS, contacts=peers, timeout=left) as events:
+            reply = self._asked(inquiry)
+            while reply is None:
+                event = next(events, None)
+                if event is None:
+                    self._refuse_if_closed()
+                    raise inquiry.timed_out()
+                reply = inquiry.check(event)
+        return reply
+
+    def _asked(self, inquiry: asking.Inquiry) -> MessageReceived | None:
+        """Sends a question, again while the daemon restarts. Returns the reply if it is there already."""
         backoff = Backoff()
-        pause = threading.Event()
         while True:
             try:
-                return self._watch(message, goal, end - monotonic())
-            except _failure.TEMPORARY as error:
-                left = end - monotonic()
-                if left <= 0:
-                    raise calls.not_yet(message, goal) from error
-                pause.wait(min(backoff.next(), left))
+                inquiry.asked(self._run(inquiry.send, inquiry.left()))
+                return self._stored_reply(inquiry) if inquiry.may_be_asked_before else None
+            except _failure.TEMPORARY:
+                self._sleep(min(backoff.next(), inquiry.left()))
 
-    def _watch(self, message: MessageLike, goal: MessageState, left: float) -> Sent:
-        request = calls.watch(message)
+    def _stored_reply(self, inquiry: asking.Inquiry) -> MessageReceived | None:
+        """Returns the reply to a question that was asked before, if the caller may read messages."""
         try:
-            for response in self.stream(
-                methods.MessageService.WatchMessage, request, timeout=max(left, 0.001)
-            ):
-                if calls.reached(response, goal):
-                    return Sent(response.message_id, MessageState(response.state))
-        except CallTimeoutError as error:
-            raise calls.not_yet(message, goal) from error
-        raise _failure.lost()
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Raises the errors of the body as those of this package. gRPC has others if it is closed."""
-        try:
-            yield
-        except grpc.RpcError as error:
-            if self._is_closed:
-                raise ClosedError(_CLOSED) from error
-            raise _failure.from_rpc(error, self._places) from error
-        except ValueError as error:
-            if not self._is_closed:
-                raise
-            raise ClosedError(_CLOSED) from error
-
-
-def _same(response: Any) -> Any:
-    return response
+            question = self.message(inquiry.message_id, timeout=inquiry.left())
+            for message in self.messages(inquiry.peer_id, forward=True, after=question.cursor):
+                reply = inquiry.check_stored(message)
+                if reply is not None:
+                    return reply
+        except NotAllowedError:
+            return None
+        return None

@@ -94,3 +94,15 @@ class Start(OpenEnum):
     DEFAULT = 0
     NOW = 1
     OLDEST = 2
+
+
+class Scope(OpenEnum):
+    """A set of calls that an access token permits."""
+
+    UNSPECIFIED = 0
+    EVENTS = 1
+    SEND = 2
+    HISTORY = 3
+    CONTACTS = 4
+    ADMIN = 5
+    STATUS = 6

@@ -25,6 +25,7 @@ __all__ = [
     "MessageError",
     "NoDaemonError",
     "NotDeliveredError",
+    "OwnMessageError",
     "RequestError",
     "StoreError",
 ]
@@ -142,6 +143,16 @@ class NotDeliveredError(MessageError):
 
     def __reduce__(self) -> tuple[type[NotDeliveredError], tuple[object, ...]]:
         return type(self), (self.message_id, self.state, self.reason)
+
+
+class OwnMessageError(MessageError):
+    """The message to reply to was sent by this user.
+
+    Replies to own messages are refused, because a program that replies to every event would reply to its
+    own replies, without end. `send` with `reply_to` sends one nevertheless.
+    """
+
+    reason = "OWN_MESSAGE"
 
 
 class EventError(M2Error):

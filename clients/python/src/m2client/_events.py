@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, ClassVar
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Union, cast
 
-from ._enums import ConflictKind, MessageState
+from ._enums import ConflictKind, MessageState, Path
 from ._model import Content, media_type, time
+from ._proto import event_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
-
-    from ._proto import event_pb2
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,20 @@ class Event:
     """One entry of the event log, or a notice.
 
     `kind` is the name of the kind in the JSON form of the API. `cursor` identifies the entry; a
-    notice has none. `time` is when it happened by the daemon's clock.
+    notice has none. `time` is when it happened by the daemon's clock. `contact_name` is the local name
+    of the contact that it is about, as it was when the event was read; empty for none.
     """
 
     kind: ClassVar[str] = "unknown"
 
     cursor: str
     time: datetime | None
-    raw: event_pb2.Event | event_pb2.Notice = field(repr=False, compare=False)
+    contact_name: str
+    raw: event_pb2.Event | event_pb2.Notice | event_pb2.CaughtUp = field(repr=False, compare=False)
+
+
+# A kind of events: its class, or its name in the JSON form of the API, such as "messageReceived".
+KindLike = Union[type[Event], str]
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ class MessageEdited(Content, Event):
 
     message_id: str
     peer_id: str
+    reply_to: str
+    thread: str
 
 
 @dataclass(frozen=True)
@@ -188,6 +196,16 @@ class UnknownEvent(Event):
 
 
 @dataclass(frozen=True)
+class CaughtUp(Event):
+    """The stream has considered every event up to the newest one, whose cursor this is.
+
+    Only streams with a `heartbeat` have it. It is no entry of the log.
+    """
+
+    kind: ClassVar[str] = "caughtUp"
+
+
+@dataclass(frozen=True)
 class Notice(Event):
     """Something of interest at this moment only. It is in no log, so it is never delivered again."""
 
@@ -204,6 +222,16 @@ class TypingNotice(Notice):
 
 
 @dataclass(frozen=True)
+class PresenceNotice(Notice):
+    """A contact is online, on the given path, or it is not."""
+
+    kind: ClassVar[str] = "presence"
+
+    online: bool
+    path: Path
+
+
+@dataclass(frozen=True)
 class UnknownNotice(Notice):
     """A notice of a kind that this version of the package does not know."""
 
@@ -215,6 +243,9 @@ def of_response(response: event_pb2.SubscribeResponse) -> Event | None:
     """
     if response.HasField("event"):
         return event(response.event)
+    if response.HasField("caught_up"):
+        raw = response.caught_up
+        return CaughtUp(cursor=raw.cursor, time=None, contact_name="", raw=raw)
     return notice(response.notice) if response.HasField("notice") else None
 
 
@@ -223,6 +254,7 @@ def event(raw: event_pb2.Event) -> Event:
     base: dict[str, Any] = {
         "cursor": raw.cursor,
         "time": time(raw.time, is_set=raw.HasField("time")),
+        "contact_name": raw.contact_name,
         "raw": raw,
     }
     name = raw.WhichOneof("kind")
@@ -237,12 +269,34 @@ def notice(raw: event_pb2.Notice) -> Notice:
     base: dict[str, Any] = {
         "cursor": "",
         "time": time(raw.time, is_set=raw.HasField("time")),
+        "contact_name": raw.contact_name,
         "raw": raw,
         "peer_id": raw.peer_id,
     }
     if raw.WhichOneof("kind") == "typing":
         return TypingNotice(**base, active=raw.typing.active)
+    if raw.WhichOneof("kind") == "presence":
+        return PresenceNotice(**base, online=raw.presence.online, path=Path(raw.presence.path))
     return UnknownNotice(**base)
+
+
+def kinds(chosen: Iterable[KindLike]) -> list[event_pb2.EventKind]:
+    """Returns the API's numbers of kinds.
+
+    Raises `ValueError` for a kind that can't be chosen.
+    """
+    return [_number(kind if isinstance(kind, str) else kind.kind) for kind in chosen]
+
+
+def _number(name: str) -> event_pb2.EventKind:
+    words = "".join(f"_{letter}" if letter.isupper() else letter.upper() for letter in name)
+    try:
+        number = event_pb2.EventKind.Value(f"EVENT_KIND_{words}")
+    except ValueError:
+        number = event_pb2.EVENT_KIND_UNSPECIFIED
+    if number == event_pb2.EVENT_KIND_UNSPECIFIED:
+        raise ValueError(f"{name!r} is no kind of events that can be chosen, such as 'messageReceived'.")
+    return cast("event_pb2.EventKind", number)
 
 
 def _received(raw: Any, base: dict[str, Any]) -> Event:
@@ -258,7 +312,14 @@ def _received(raw: Any, base: dict[str, Any]) -> Event:
 
 
 def _edited(raw: Any, base: dict[str, Any]) -> Event:
-    return MessageEdited(**base, **_content(raw), message_id=raw.message_id, peer_id=raw.peer_id)
+    return MessageEdited(
+        **base,
+        **_content(raw),
+        message_id=raw.message_id,
+        peer_id=raw.peer_id,
+        reply_to=raw.reply_to,
+        thread=raw.thread,
+    )
 
 
 def _state(raw: Any, base: dict[str, Any]) -> Event:

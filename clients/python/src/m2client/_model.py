@@ -18,6 +18,7 @@ from ._enums import (
     IpMode,
     MessageState,
     Path,
+    Scope,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from ._proto import (
+        access_pb2,
         contact_pb2,
         daemon_pb2,
         event_pb2,
@@ -186,6 +188,53 @@ class EventClient:
     last_seen: datetime | None
     connected: bool
     acknowledged: bool
+    shared: bool
+    workers: int
+    leased: int
+    dead_letters: int
+
+
+@dataclass(frozen=True)
+class TokenContact:
+    """A contact that a token reaches. `name` is empty if it is no contact any more."""
+
+    peer_id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Token:
+    """An access token without its text. If it is `limited`, it reaches only `contacts`."""
+
+    name: str
+    scopes: tuple[Scope, ...]
+    limited: bool
+    contacts: tuple[TokenContact, ...]
+    created: datetime | None
+    expires: datetime | None
+    last_used: datetime | None
+    raw: access_pb2.AccessToken = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class NewToken:
+    """A new access token. `token` is its text, which the daemon returns once and does not store."""
+
+    token: str = field(repr=False)
+    info: Token
+
+
+@dataclass(frozen=True)
+class TokenUse:
+    """The calls of one kind that were made with a token, in one hour and about one contact."""
+
+    name: str
+    call: str
+    peer_id: str
+    permitted: int
+    refused: int
+    first: datetime | None
+    last: datetime | None
 
 
 def time(stamp: Timestamp, *, is_set: bool = True) -> datetime | None:
@@ -295,6 +344,37 @@ def event_client(raw: event_pb2.EventClient) -> EventClient:
         last_seen=time(raw.last_seen, is_set=raw.HasField("last_seen")),
         connected=raw.connected,
         acknowledged=raw.acknowledged,
+        shared=raw.shared,
+        workers=raw.workers,
+        leased=raw.leased,
+        dead_letters=raw.dead_letters,
+    )
+
+
+def token(raw: access_pb2.AccessToken) -> Token:
+    """Returns an access token of the API as an object."""
+    return Token(
+        name=raw.name,
+        scopes=tuple(Scope(scope) for scope in raw.scopes),
+        limited=raw.limited,
+        contacts=tuple(TokenContact(one.peer_id, one.name) for one in raw.contacts),
+        created=time(raw.created, is_set=raw.HasField("created")),
+        expires=time(raw.expires, is_set=raw.HasField("expires")),
+        last_used=time(raw.last_used, is_set=raw.HasField("last_used")),
+        raw=raw,
+    )
+
+
+def token_use(raw: access_pb2.TokenUse) -> TokenUse:
+    """Returns what a token was used for as an object."""
+    return TokenUse(
+        name=raw.name,
+        call=raw.call,
+        peer_id=raw.peer_id,
+        permitted=raw.permitted,
+        refused=raw.refused,
+        first=time(raw.first, is_set=raw.HasField("first")),
+        last=time(raw.last, is_set=raw.HasField("last")),
     )
 
 

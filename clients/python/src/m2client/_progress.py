@@ -1,33 +1,54 @@
 """The position of a stream of events: where each subscription starts, and what to acknowledge.
 
-Does no I/O. A stream calls, in this order: `request` to subscribe, `started` with the header of the
-response, `delivered` for each event that it returns, and before it waits for the next event
-`to_acknowledge` and `acknowledged`.
+Does no I/O; see `_position`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
+from . import _event_calls, _events
+from ._calls import ContactLike, TimeSpan, duration, peer
 from ._enums import Start
-from ._errors import CallTimeoutError
-from ._failure import TEMPORARY
+from ._position import Due, Position
 from ._proto import event_pb2
-from ._reasons import ClientInUseError
 
 if TYPE_CHECKING:
-    from ._events import Event
+    from collections.abc import Iterable
 
-CURSOR_HEADER = "m2-cursor"
+# The interval at which a stream learns that it has passed over events which it does not select, in
+# seconds, if the program has not chosen another one.
+_HEARTBEAT = 30.0
 
-# How long a client name may be in use by the stream that broke, in seconds.
-_IN_USE = 5.0
+
+@dataclass(frozen=True)
+class Selection:
+    """The events that a stream contains, and where a new client name starts."""
+
+    start: Start
+    after: str
+    kinds: tuple[event_pb2.EventKind, ...]
+    contacts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.after and self.start is not Start.DEFAULT:
+            raise ValueError("`after` and `start` can't be combined.")
+
+    @property
+    def is_partial(self) -> bool:
+        """True if the stream passes over some events."""
+        return bool(self.kinds or self.contacts)
 
 
-# The time after the end of the stream at which a subscription times out, in seconds.
-_LATE = 0.05
+def selection(
+    start: Start, after: str, kinds: Iterable[_events.KindLike], contacts: Iterable[ContactLike]
+) -> Selection:
+    """Returns a selection. Raises `ValueError` for a text in place of a list, and for an unknown kind."""
+    for name, given in (("kinds", kinds), ("contacts", contacts)):
+        if isinstance(given, str):
+            raise ValueError(f"`{name}` must be a list, such as [{given!r}].")  # noqa: TRY004
+    return Selection(start, after, tuple(_events.kinds(kinds)), tuple(peer(one) for one in contacts))
 
 
 @dataclass(frozen=True)
@@ -35,39 +56,36 @@ class Options:
     """The arguments of `events`."""
 
     client: str
-    start: Start
-    after: str
+    selection: Selection
     notices: bool
+    presence: bool
+    heartbeat: TimeSpan | None
     auto_ack: bool
     reconnect: bool
     timeout: float | None
 
-    def __post_init__(self) -> None:
-        if self.after and self.start is not Start.DEFAULT:
-            raise ValueError("`after` and `start` can't be combined.")
-        if self.timeout is not None and not self.timeout > 0:
-            raise ValueError("`timeout` must be positive.")
 
-
-class Progress:
+class Progress(Position[_events.Event]):
     """The position of one stream of events."""
 
     def __init__(self, options: Options) -> None:
+        super().__init__(reconnect=options.reconnect, timeout=options.timeout)
         self._options = options
         self._resume = ""
-        self._at_stored_cursor = options.start is Start.DEFAULT and not options.after
-        self._open: Event | None = None
-        self._replay: Event | None = None
+        chosen = options.selection
+        self._at_stored_cursor = chosen.start is Start.DEFAULT and not chosen.after
+        self._acknowledges = bool(options.client) and options.auto_ack
+        self._open: _events.Event | None = None
+        self._replay: _events.Event | None = None
         self._done = ""
-        self._deadline = None if options.timeout is None else monotonic() + options.timeout
-        self._in_use_until: float | None = None
+        self._settled = ""
 
     def begin_loop(self) -> None:
         """Begins a loop over the stream: an event whose loop body did not finish comes again."""
         self._replay = self._open if self._options.auto_ack else None
         self._open = None
 
-    def take_replay(self) -> Event | None:
+    def take_replay(self) -> _events.Event | None:
         """Returns the event of an earlier loop that comes again, once."""
         event, self._replay = self._replay, None
         self._open = event
@@ -75,23 +93,26 @@ class Progress:
 
     def finish_body(self) -> None:
         """Notes that the body of the loop has finished for the last event."""
-        if self._open is not None and self._options.auto_ack and self._options.client:
-            self._done = self._open.cursor or self._done
+        if self._open is not None and self._acknowledges:
+            self._finished(self._open.cursor)
         self._open = None
 
-    def to_acknowledge(self) -> str:
-        """Returns the cursor to acknowledge, or an empty string if there is none."""
-        return self._done
+    def due(self) -> Due | None:
+        """Returns the acknowledgement to send, or `None` if there is none."""
+        if not self._done:
+            return None
+        return Due(_event_calls.acknowledge(self._options.client, self._done), self._done)
 
-    def acknowledged(self, cursor: str) -> None:
+    def settled(self, cursor: str) -> None:
         """Notes that the daemon has stored an acknowledgement."""
+        self._settled = cursor
         if self._done == cursor:
             self._done = ""
         if self._open is not None and self._open.cursor == cursor:
             self._open = None
 
-    def cursor_of(self, event: Event | None) -> str:
-        """Returns the cursor for an explicit acknowledgement: that of `event`, or the last one.
+    def acknowledgement(self, event: _events.Event | None) -> Due:
+        """Returns the call that acknowledges `event`, or without one the last event.
 
         Raises `ValueError` for a stream without a client name, and if there is no event.
         """
@@ -100,59 +121,58 @@ class Progress:
         event = event or self._open
         if event is None:
             raise ValueError("There is no event to acknowledge.")
-        return event.cursor
+        return Due(_event_calls.acknowledge(self._options.client, event.cursor), event.cursor)
 
     def request(self) -> event_pb2.SubscribeRequest:
         """Returns the request for the first subscription or the next one."""
         options = self._options
-        request = event_pb2.SubscribeRequest(client=options.client, notices=options.notices)
+        request = event_pb2.SubscribeRequest(
+            client=options.client,
+            notices=options.notices,
+            presence=options.presence,
+            kinds=options.selection.kinds,
+            contacts=options.selection.contacts,
+            heartbeat=duration(self._heartbeat()),
+        )
         if self._resume and not self._is_resumed_by_daemon():
             request.after = self._resume
-        elif options.after and not self._resume:
-            request.after = options.after
+        elif options.selection.after and not self._resume:
+            request.after = options.selection.after
         elif not self._resume:
-            request.start_at = cast("event_pb2.StartAt", options.start)
+            request.start_at = cast("event_pb2.StartAt", options.selection.start)
         return request
 
     def started(self, cursor: str) -> None:
         """Notes the cursor after which the daemon has started a subscription, if it names one."""
-        self._in_use_until = None
+        super().started(cursor)
         self._resume = self._resume or cursor
 
-    def delivered(self, event: Event) -> None:
-        """Notes the event that the stream returns."""
-        self._open = event
+    def take(self, response: event_pb2.SubscribeResponse) -> _events.Event | None:
+        """Notes an answer. Returns the event or notice in it, if the program is to see it."""
+        event = _events.of_response(response)
+        if event is None:
+            return None
         self._resume = event.cursor or self._resume
+        if isinstance(event, _events.CaughtUp) and self._options.heartbeat is None:
+            if self._acknowledges:
+                self._finished(event.cursor)
+            return None
+        self._open = event
+        return event
 
-    def remaining(self) -> float | None:
-        """Returns the seconds until the stream ends; `None` without a timeout."""
-        return None if self._deadline is None else max(0.0, self._deadline - monotonic())
+    def _finished(self, cursor: str) -> None:
+        """Notes that all events up to a cursor are handled. A notice has none."""
+        if cursor and cursor != self._settled:
+            self._done = cursor
 
-    def call_timeout(self) -> float | None:
-        """Returns the timeout of a subscription, which ends when the stream is over."""
-        remaining = self.remaining()
-        return None if remaining is None else remaining + _LATE
+    def _heartbeat(self) -> TimeSpan | None:
+        """Returns the interval at which the daemon says how far the stream has come.
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the time of the stream is up."""
-        return self.remaining() == 0
-
-    def can_retry(self, error: Exception) -> bool:
-        """Returns whether a new attempt can succeed.
-
-        That is so while the daemon can't be reached or is locked, and for a short time if the client
-        name is in use: its last stream may have broken without the daemon's knowledge.
+        A client name whose stream passes over events needs to know: otherwise they count as unread.
         """
-        if not self._options.reconnect:
-            return False
-        if isinstance(error, (CallTimeoutError, *TEMPORARY)):
-            return True
-        if not isinstance(error, ClientInUseError):
-            return False
-        if self._in_use_until is None:
-            self._in_use_until = monotonic() + _IN_USE
-        return monotonic() < self._in_use_until
+        if self._options.heartbeat is None and self._acknowledges and self._options.selection.is_partial:
+            return _HEARTBEAT
+        return self._options.heartbeat
 
     def _is_resumed_by_daemon(self) -> bool:
         """Returns whether the daemon's stored cursor is the position of this stream.
@@ -160,11 +180,4 @@ class Progress:
         That holds once each delivered event was acknowledged. The daemon then also reports events
         that were deleted in the meantime.
         """
-        options = self._options
-        return bool(options.client) and options.auto_ack and self._at_stored_cursor
-
-
-def cursor_header(metadata: Any) -> str:
-    """Returns the cursor after which a subscription starts; empty if it has failed."""
-    values = [str(value) for key, value in metadata or () if key == CURSOR_HEADER]
-    return values[0] if values else ""
+        return self._acknowledges and self._at_stored_cursor

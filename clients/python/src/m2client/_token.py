@@ -10,7 +10,7 @@ FILE_ENV = "M2_TOKEN_FILE"
 
 _PREFIX = "m2t_"
 
-Metadata = "tuple[tuple[str, str], ...]"
+Metadata = tuple[tuple[str, str], ...]
 
 
 def metadata(token: str | None = None) -> Metadata:

@@ -16,6 +16,7 @@ from ._errors import (
     MessageError,
     NoDaemonError,
     NotDeliveredError,
+    OwnMessageError,
     RequestError,
     StoreError,
 )
@@ -111,6 +112,7 @@ __all__ = [
     "NotLockedError",
     "OtherCircleError",
     "OutboxFullError",
+    "OwnMessageError",
     "RequestError",
     "StoppingError",
     "StoreDamagedError",

@@ -25,15 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16m2/api/v1/backup.proto\x12\tm2.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"Z\n\x13\x43reateBackupRequest\x12/\n\nprotection\x18\x01 \x01(\x0e\x32\x1b.m2.api.v1.BackupProtection\x12\x12\n\npassphrase\x18\x02 \x01(\t\"\x83\x01\n\x14\x43reateBackupResponse\x12-\n\x08progress\x18\x01 \x01(\x0b\x32\x19.m2.api.v1.BackupProgressH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12#\n\x06\x62\x61\x63kup\x18\x03 \x01(\x0b\x32\x11.m2.api.v1.BackupH\x00\x42\x06\n\x04part\";\n\x0e\x42\x61\x63kupProgress\x12\x14\n\x0c\x63opied_bytes\x18\x01 \x01(\x04\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\"\xcf\x01\n\x06\x42\x61\x63kup\x12+\n\x07\x63reated\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63ircle\x18\x03 \x01(\t\x12\x10\n\x08\x63ontacts\x18\x04 \x01(\x04\x12\x10\n\x08messages\x18\x05 \x01(\x04\x12\x12\n\nfile_bytes\x18\x06 \x01(\x04\x12\x0e\n\x06sha256\x18\x07 \x01(\x0c\x12/\n\nprotection\x18\x08 \x01(\x0e\x32\x1b.m2.api.v1.BackupProtection*w\n\x10\x42\x61\x63kupProtection\x12!\n\x1d\x42\x41\x43KUP_PROTECTION_UNSPECIFIED\x10\x00\x12 \n\x1c\x42\x41\x43KUP_PROTECTION_PASSPHRASE\x10\x01\x12\x1e\n\x1a\x42\x41\x43KUP_PROTECTION_IDENTITY\x10\x02\x32\x62\n\rBackupService\x12Q\n\x0c\x43reateBackup\x12\x1e.m2.api.v1.CreateBackupRequest\x1a\x1f.m2.api.v1.CreateBackupResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16m2/api/v1/backup.proto\x12\tm2.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"Z\n\x13\x43reateBackupRequest\x12/\n\nprotection\x18\x01 \x01(\x0e\x32\x1b.m2.api.v1.BackupProtection\x12\x12\n\npassphrase\x18\x02 \x01(\t\"\x83\x01\n\x14\x43reateBackupResponse\x12-\n\x08progress\x18\x01 \x01(\x0b\x32\x19.m2.api.v1.BackupProgressH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12#\n\x06\x62\x61\x63kup\x18\x03 \x01(\x0b\x32\x11.m2.api.v1.BackupH\x00\x42\x06\n\x04part\";\n\x0e\x42\x61\x63kupProgress\x12\x14\n\x0c\x63opied_bytes\x18\x01 \x01(\x04\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x04\"\xcf\x01\n\x06\x42\x61\x63kup\x12+\n\x07\x63reated\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07peer_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63ircle\x18\x03 \x01(\t\x12\x10\n\x08\x63ontacts\x18\x04 \x01(\x04\x12\x10\n\x08messages\x18\x05 \x01(\x04\x12\x12\n\nfile_bytes\x18\x06 \x01(\x04\x12\x0e\n\x06sha256\x18\x07 \x01(\x0c\x12/\n\nprotection\x18\x08 \x01(\x0e\x32\x1b.m2.api.v1.BackupProtection\"@\n\x13ReportBackupRequest\x12)\n\x07outcome\x18\x01 \x01(\x0e\x32\x18.m2.api.v1.BackupOutcome\"\x16\n\x14ReportBackupResponse*\x81\x01\n\rBackupOutcome\x12\x1e\n\x1a\x42\x41\x43KUP_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13\x42\x41\x43KUP_OUTCOME_KEPT\x10\x01\x12\x1c\n\x18\x42\x41\x43KUP_OUTCOME_REHEARSED\x10\x02\x12\x19\n\x15\x42\x41\x43KUP_OUTCOME_FAILED\x10\x03*w\n\x10\x42\x61\x63kupProtection\x12!\n\x1d\x42\x41\x43KUP_PROTECTION_UNSPECIFIED\x10\x00\x12 \n\x1c\x42\x41\x43KUP_PROTECTION_PASSPHRASE\x10\x01\x12\x1e\n\x1a\x42\x41\x43KUP_PROTECTION_IDENTITY\x10\x02\x32\xb3\x01\n\rBackupService\x12Q\n\x0c\x43reateBackup\x12\x1e.m2.api.v1.CreateBackupRequest\x1a\x1f.m2.api.v1.CreateBackupResponse0\x01\x12O\n\x0cReportBackup\x12\x1e.m2.api.v1.ReportBackupRequest\x1a\x1f.m2.api.v1.ReportBackupResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'm2.api.v1.backup_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BACKUPPROTECTION']._serialized_start=567
-  _globals['_BACKUPPROTECTION']._serialized_end=686
+  _globals['_BACKUPOUTCOME']._serialized_start=658
+  _globals['_BACKUPOUTCOME']._serialized_end=787
+  _globals['_BACKUPPROTECTION']._serialized_start=789
+  _globals['_BACKUPPROTECTION']._serialized_end=908
   _globals['_CREATEBACKUPREQUEST']._serialized_start=70
   _globals['_CREATEBACKUPREQUEST']._serialized_end=160
   _globals['_CREATEBACKUPRESPONSE']._serialized_start=163
@@ -42,6 +44,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BACKUPPROGRESS']._serialized_end=355
   _globals['_BACKUP']._serialized_start=358
   _globals['_BACKUP']._serialized_end=565
-  _globals['_BACKUPSERVICE']._serialized_start=688
-  _globals['_BACKUPSERVICE']._serialized_end=786
+  _globals['_REPORTBACKUPREQUEST']._serialized_start=567
+  _globals['_REPORTBACKUPREQUEST']._serialized_end=631
+  _globals['_REPORTBACKUPRESPONSE']._serialized_start=633
+  _globals['_REPORTBACKUPRESPONSE']._serialized_end=655
+  _globals['_BACKUPSERVICE']._serialized_start=911
+  _globals['_BACKUPSERVICE']._serialized_end=1090
 # @@protoc_insertion_point(module_scope)

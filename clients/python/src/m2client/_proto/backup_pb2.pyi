@@ -7,11 +7,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class BackupOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BACKUP_OUTCOME_UNSPECIFIED: _ClassVar[BackupOutcome]
+    BACKUP_OUTCOME_KEPT: _ClassVar[BackupOutcome]
+    BACKUP_OUTCOME_REHEARSED: _ClassVar[BackupOutcome]
+    BACKUP_OUTCOME_FAILED: _ClassVar[BackupOutcome]
+
 class BackupProtection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     BACKUP_PROTECTION_UNSPECIFIED: _ClassVar[BackupProtection]
     BACKUP_PROTECTION_PASSPHRASE: _ClassVar[BackupProtection]
     BACKUP_PROTECTION_IDENTITY: _ClassVar[BackupProtection]
+BACKUP_OUTCOME_UNSPECIFIED: BackupOutcome
+BACKUP_OUTCOME_KEPT: BackupOutcome
+BACKUP_OUTCOME_REHEARSED: BackupOutcome
+BACKUP_OUTCOME_FAILED: BackupOutcome
 BACKUP_PROTECTION_UNSPECIFIED: BackupProtection
 BACKUP_PROTECTION_PASSPHRASE: BackupProtection
 BACKUP_PROTECTION_IDENTITY: BackupProtection
@@ -61,3 +72,13 @@ class Backup(_message.Message):
     sha256: bytes
     protection: BackupProtection
     def __init__(self, created: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., peer_id: _Optional[str] = ..., circle: _Optional[str] = ..., contacts: _Optional[int] = ..., messages: _Optional[int] = ..., file_bytes: _Optional[int] = ..., sha256: _Optional[bytes] = ..., protection: _Optional[_Union[BackupProtection, str]] = ...) -> None: ...
+
+class ReportBackupRequest(_message.Message):
+    __slots__ = ("outcome",)
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    outcome: BackupOutcome
+    def __init__(self, outcome: _Optional[_Union[BackupOutcome, str]] = ...) -> None: ...
+
+class ReportBackupResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -40,6 +40,11 @@ class BackupServiceStub(object):
                 request_serializer=m2_dot_api_dot_v1_dot_backup__pb2.CreateBackupRequest.SerializeToString,
                 response_deserializer=m2_dot_api_dot_v1_dot_backup__pb2.CreateBackupResponse.FromString,
                 _registered_method=True)
+        self.ReportBackup = channel.unary_unary(
+                '/m2.api.v1.BackupService/ReportBackup',
+                request_serializer=m2_dot_api_dot_v1_dot_backup__pb2.ReportBackupRequest.SerializeToString,
+                response_deserializer=m2_dot_api_dot_v1_dot_backup__pb2.ReportBackupResponse.FromString,
+                _registered_method=True)
 
 
 class BackupServiceServicer(object):
@@ -64,6 +69,16 @@ class BackupServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportBackup(self, request, context):
+        """Records what became of a backup, for GetStatus: a daemon does not see whether the file that it sent was
+        kept. `m2 backup` calls it.
+
+        Errors: LOCKED; INVALID_ARGUMENT without `outcome`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BackupServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -71,6 +86,11 @@ def add_BackupServiceServicer_to_server(servicer, server):
                     servicer.CreateBackup,
                     request_deserializer=m2_dot_api_dot_v1_dot_backup__pb2.CreateBackupRequest.FromString,
                     response_serializer=m2_dot_api_dot_v1_dot_backup__pb2.CreateBackupResponse.SerializeToString,
+            ),
+            'ReportBackup': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportBackup,
+                    request_deserializer=m2_dot_api_dot_v1_dot_backup__pb2.ReportBackupRequest.FromString,
+                    response_serializer=m2_dot_api_dot_v1_dot_backup__pb2.ReportBackupResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -101,6 +121,33 @@ class BackupService(object):
             '/m2.api.v1.BackupService/CreateBackup',
             m2_dot_api_dot_v1_dot_backup__pb2.CreateBackupRequest.SerializeToString,
             m2_dot_api_dot_v1_dot_backup__pb2.CreateBackupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportBackup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/m2.api.v1.BackupService/ReportBackup',
+            m2_dot_api_dot_v1_dot_backup__pb2.ReportBackupRequest.SerializeToString,
+            m2_dot_api_dot_v1_dot_backup__pb2.ReportBackupResponse.FromString,
             options,
             channel_credentials,
             insecure,

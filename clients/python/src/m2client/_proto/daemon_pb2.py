@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16m2/api/v1/daemon.proto\x12\tm2.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xd1\x05\n\x11GetStatusResponse\x12%\n\x05state\x18\x01 \x01(\x0e\x32\x16.m2.api.v1.DaemonState\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07peer_id\x18\x03 \x01(\t\x12\x0e\n\x06\x63ircle\x18\x04 \x01(\t\x12\x18\n\x10listen_addresses\x18\x05 \x03(\t\x12\x15\n\x08sessions\x18\x06 \x01(\rH\x00\x88\x01\x01\x12\x15\n\x08\x63ontacts\x18\x07 \x01(\rH\x01\x88\x01\x01\x12\x1c\n\x0fqueued_messages\x18\x08 \x01(\x04H\x02\x88\x01\x01\x12\x10\n\x08warnings\x18\t \x03(\t\x12\x17\n\x0f\x63rypto_provider\x18\n \x01(\t\x12\x1f\n\x12session_keys_ready\x18\x0b \x01(\rH\x03\x88\x01\x01\x12 \n\x13session_keys_wanted\x18\x0c \x01(\rH\x04\x88\x01\x01\x12:\n\x07refused\x18\r \x03(\x0b\x32).m2.api.v1.GetStatusResponse.RefusedEntry\x12\x30\n\x0emailbox_server\x18\x0e \x01(\x0b\x32\x18.m2.api.v1.MailboxServer\x12\x38\n\x06\x63ounts\x18\x14 \x03(\x0b\x32(.m2.api.v1.GetStatusResponse.CountsEntry\x12+\n\x07started\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a.\n\x0cRefusedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x0b\n\t_sessionsB\x0b\n\t_contactsB\x12\n\x10_queued_messagesB\x15\n\x13_session_keys_readyB\x16\n\x14_session_keys_wanted\"d\n\rMailboxServer\x12\x11\n\tavailable\x18\x01 \x01(\x08\x12\r\n\x05\x62oxes\x18\x02 \x01(\x04\x12\x0f\n\x07letters\x18\x03 \x01(\x04\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\x12\x11\n\tdeposited\x18\x05 \x01(\x04\"\x17\n\x15GetDiagnosticsRequest\"\x99\x04\n\x16GetDiagnosticsResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.m2.api.v1.DaemonState\x12+\n\x07started\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08settings\x18\x05 \x03(\t\x12\x15\n\x08\x63ontacts\x18\x06 \x01(\rH\x00\x88\x01\x01\x12\x15\n\x08sessions\x18\x07 \x01(\rH\x01\x88\x01\x01\x12\x1c\n\x0fqueued_messages\x18\x08 \x01(\x04H\x02\x88\x01\x01\x12\x10\n\x08warnings\x18\t \x03(\t\x12?\n\x07refused\x18\n \x03(\x0b\x32..m2.api.v1.GetDiagnosticsResponse.RefusedEntry\x12=\n\x06\x63ounts\x18\x0b \x03(\x0b\x32-.m2.api.v1.GetDiagnosticsResponse.CountsEntry\x12\x0b\n\x03log\x18\x0c \x03(\t\x1a.\n\x0cRefusedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x0b\n\t_contactsB\x0b\n\t_sessionsB\x12\n\x10_queued_messages\"#\n\rUnlockRequest\x12\x12\n\npassphrase\x18\x01 \x01(\t\"\x10\n\x0eUnlockResponse*w\n\x0b\x44\x61\x65monState\x12\x1c\n\x18\x44\x41\x45MON_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x41\x45MON_STATE_LOCKED\x10\x01\x12\x16\n\x12\x44\x41\x45MON_STATE_READY\x10\x02\x12\x19\n\x15\x44\x41\x45MON_STATE_STOPPING\x10\x03\x32\xed\x01\n\rDaemonService\x12\x46\n\tGetStatus\x12\x1b.m2.api.v1.GetStatusRequest\x1a\x1c.m2.api.v1.GetStatusResponse\x12U\n\x0eGetDiagnostics\x12 .m2.api.v1.GetDiagnosticsRequest\x1a!.m2.api.v1.GetDiagnosticsResponse\x12=\n\x06Unlock\x12\x18.m2.api.v1.UnlockRequest\x1a\x19.m2.api.v1.UnlockResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16m2/api/v1/daemon.proto\x12\tm2.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xf6\x06\n\x11GetStatusResponse\x12%\n\x05state\x18\x01 \x01(\x0e\x32\x16.m2.api.v1.DaemonState\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0f\n\x07peer_id\x18\x03 \x01(\t\x12\x0e\n\x06\x63ircle\x18\x04 \x01(\t\x12\x18\n\x10listen_addresses\x18\x05 \x03(\t\x12\x15\n\x08sessions\x18\x06 \x01(\rH\x00\x88\x01\x01\x12\x15\n\x08\x63ontacts\x18\x07 \x01(\rH\x01\x88\x01\x01\x12\x1c\n\x0fqueued_messages\x18\x08 \x01(\x04H\x02\x88\x01\x01\x12\x10\n\x08warnings\x18\t \x03(\t\x12\x17\n\x0f\x63rypto_provider\x18\n \x01(\t\x12\x1f\n\x12session_keys_ready\x18\x0b \x01(\rH\x03\x88\x01\x01\x12 \n\x13session_keys_wanted\x18\x0c \x01(\rH\x04\x88\x01\x01\x12:\n\x07refused\x18\r \x03(\x0b\x32).m2.api.v1.GetStatusResponse.RefusedEntry\x12\x30\n\x0emailbox_server\x18\x0e \x01(\x0b\x32\x18.m2.api.v1.MailboxServer\x12\x38\n\x06\x63ounts\x18\x14 \x03(\x0b\x32(.m2.api.v1.GetStatusResponse.CountsEntry\x12+\n\x07started\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\nconditions\x18\x16 \x03(\x0b\x32\x14.m2.api.v1.Condition\x12)\n\x07storage\x18\x17 \x01(\x0b\x32\x18.m2.api.v1.StorageStatus\x12%\n\x05\x63lock\x18\x18 \x01(\x0b\x32\x16.m2.api.v1.ClockStatus\x12\'\n\x06\x62\x61\x63kup\x18\x19 \x01(\x0b\x32\x17.m2.api.v1.BackupStatus\x1a.\n\x0cRefusedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x0b\n\t_sessionsB\x0b\n\t_contactsB\x12\n\x10_queued_messagesB\x15\n\x13_session_keys_readyB\x16\n\x14_session_keys_wanted\"\x81\x01\n\tCondition\x12&\n\x04\x61rea\x18\x01 \x01(\x0e\x32\x18.m2.api.v1.ConditionArea\x12.\n\x08severity\x18\x02 \x01(\x0e\x32\x1c.m2.api.v1.ConditionSeverity\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t\"L\n\rStorageStatus\x12\x17\n\nfree_bytes\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x0bstore_bytes\x18\x02 \x01(\x04\x42\r\n\x0b_free_bytes\"R\n\x0b\x43lockStatus\x12\x10\n\x08\x63ompared\x18\x01 \x01(\r\x12\x15\n\x08\x61head_ms\x18\x02 \x01(\x12H\x00\x88\x01\x01\x12\r\n\x05steps\x18\x03 \x01(\x04\x42\x0b\n\t_ahead_ms\"\x93\x01\n\x0c\x42\x61\x63kupStatus\x12(\n\x04made\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\trehearsed\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x66\x61iled\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"d\n\rMailboxServer\x12\x11\n\tavailable\x18\x01 \x01(\x08\x12\r\n\x05\x62oxes\x18\x02 \x01(\x04\x12\x0f\n\x07letters\x18\x03 \x01(\x04\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\x12\x11\n\tdeposited\x18\x05 \x01(\x04\"\x17\n\x15GetDiagnosticsRequest\"\x99\x04\n\x16GetDiagnosticsResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.m2.api.v1.DaemonState\x12+\n\x07started\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08settings\x18\x05 \x03(\t\x12\x15\n\x08\x63ontacts\x18\x06 \x01(\rH\x00\x88\x01\x01\x12\x15\n\x08sessions\x18\x07 \x01(\rH\x01\x88\x01\x01\x12\x1c\n\x0fqueued_messages\x18\x08 \x01(\x04H\x02\x88\x01\x01\x12\x10\n\x08warnings\x18\t \x03(\t\x12?\n\x07refused\x18\n \x03(\x0b\x32..m2.api.v1.GetDiagnosticsResponse.RefusedEntry\x12=\n\x06\x63ounts\x18\x0b \x03(\x0b\x32-.m2.api.v1.GetDiagnosticsResponse.CountsEntry\x12\x0b\n\x03log\x18\x0c \x03(\t\x1a.\n\x0cRefusedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x0b\n\t_contactsB\x0b\n\t_sessionsB\x12\n\x10_queued_messages\"#\n\rUnlockRequest\x12\x12\n\npassphrase\x18\x01 \x01(\t\"\x10\n\x0eUnlockResponse*w\n\x0b\x44\x61\x65monState\x12\x1c\n\x18\x44\x41\x45MON_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x41\x45MON_STATE_LOCKED\x10\x01\x12\x16\n\x12\x44\x41\x45MON_STATE_READY\x10\x02\x12\x19\n\x15\x44\x41\x45MON_STATE_STOPPING\x10\x03*\xd8\x02\n\rConditionArea\x12\x1e\n\x1a\x43ONDITION_AREA_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONDITION_AREA_DAEMON\x10\x01\x12\x18\n\x14\x43ONDITION_AREA_CLOCK\x10\x02\x12\x17\n\x13\x43ONDITION_AREA_DISK\x10\x03\x12\x1e\n\x1a\x43ONDITION_AREA_PERMISSIONS\x10\x04\x12\x16\n\x12\x43ONDITION_AREA_KEY\x10\x05\x12\x18\n\x14\x43ONDITION_AREA_STORE\x10\x06\x12\x19\n\x15\x43ONDITION_AREA_BACKUP\x10\x07\x12\x18\n\x14\x43ONDITION_AREA_PEERS\x10\x08\x12\x19\n\x15\x43ONDITION_AREA_RELAYS\x10\t\x12\x1c\n\x18\x43ONDITION_AREA_MAILBOXES\x10\n\x12\x19\n\x15\x43ONDITION_AREA_EVENTS\x10\x0b*w\n\x11\x43onditionSeverity\x12\"\n\x1e\x43ONDITION_SEVERITY_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ONDITION_SEVERITY_WARNING\x10\x01\x12\x1e\n\x1a\x43ONDITION_SEVERITY_PROBLEM\x10\x02\x32\xed\x01\n\rDaemonService\x12\x46\n\tGetStatus\x12\x1b.m2.api.v1.GetStatusRequest\x1a\x1c.m2.api.v1.GetStatusResponse\x12U\n\x0eGetDiagnostics\x12 .m2.api.v1.GetDiagnosticsRequest\x1a!.m2.api.v1.GetDiagnosticsResponse\x12=\n\x06Unlock\x12\x18.m2.api.v1.UnlockRequest\x1a\x19.m2.api.v1.UnlockResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,30 +40,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETDIAGNOSTICSRESPONSE_REFUSEDENTRY']._serialized_options = b'8\001'
   _globals['_GETDIAGNOSTICSRESPONSE_COUNTSENTRY']._loaded_options = None
   _globals['_GETDIAGNOSTICSRESPONSE_COUNTSENTRY']._serialized_options = b'8\001'
-  _globals['_DAEMONSTATE']._serialized_start=1536
-  _globals['_DAEMONSTATE']._serialized_end=1655
+  _globals['_DAEMONSTATE']._serialized_start=2145
+  _globals['_DAEMONSTATE']._serialized_end=2264
+  _globals['_CONDITIONAREA']._serialized_start=2267
+  _globals['_CONDITIONAREA']._serialized_end=2611
+  _globals['_CONDITIONSEVERITY']._serialized_start=2613
+  _globals['_CONDITIONSEVERITY']._serialized_end=2732
   _globals['_GETSTATUSREQUEST']._serialized_start=70
   _globals['_GETSTATUSREQUEST']._serialized_end=88
   _globals['_GETSTATUSRESPONSE']._serialized_start=91
-  _globals['_GETSTATUSRESPONSE']._serialized_end=812
-  _globals['_GETSTATUSRESPONSE_REFUSEDENTRY']._serialized_start=626
-  _globals['_GETSTATUSRESPONSE_REFUSEDENTRY']._serialized_end=672
-  _globals['_GETSTATUSRESPONSE_COUNTSENTRY']._serialized_start=674
-  _globals['_GETSTATUSRESPONSE_COUNTSENTRY']._serialized_end=719
-  _globals['_MAILBOXSERVER']._serialized_start=814
-  _globals['_MAILBOXSERVER']._serialized_end=914
-  _globals['_GETDIAGNOSTICSREQUEST']._serialized_start=916
-  _globals['_GETDIAGNOSTICSREQUEST']._serialized_end=939
-  _globals['_GETDIAGNOSTICSRESPONSE']._serialized_start=942
-  _globals['_GETDIAGNOSTICSRESPONSE']._serialized_end=1479
-  _globals['_GETDIAGNOSTICSRESPONSE_REFUSEDENTRY']._serialized_start=626
-  _globals['_GETDIAGNOSTICSRESPONSE_REFUSEDENTRY']._serialized_end=672
-  _globals['_GETDIAGNOSTICSRESPONSE_COUNTSENTRY']._serialized_start=674
-  _globals['_GETDIAGNOSTICSRESPONSE_COUNTSENTRY']._serialized_end=719
-  _globals['_UNLOCKREQUEST']._serialized_start=1481
-  _globals['_UNLOCKREQUEST']._serialized_end=1516
-  _globals['_UNLOCKRESPONSE']._serialized_start=1518
-  _globals['_UNLOCKRESPONSE']._serialized_end=1534
-  _globals['_DAEMONSERVICE']._serialized_start=1658
-  _globals['_DAEMONSERVICE']._serialized_end=1895
+  _globals['_GETSTATUSRESPONSE']._serialized_end=977
+  _globals['_GETSTATUSRESPONSE_REFUSEDENTRY']._serialized_start=791
+  _globals['_GETSTATUSRESPONSE_REFUSEDENTRY']._serialized_end=837
+  _globals['_GETSTATUSRESPONSE_COUNTSENTRY']._serialized_start=839
+  _globals['_GETSTATUSRESPONSE_COUNTSENTRY']._serialized_end=884
+  _globals['_CONDITION']._serialized_start=980
+  _globals['_CONDITION']._serialized_end=1109
+  _globals['_STORAGESTATUS']._serialized_start=1111
+  _globals['_STORAGESTATUS']._serialized_end=1187
+  _globals['_CLOCKSTATUS']._serialized_start=1189
+  _globals['_CLOCKSTATUS']._serialized_end=1271
+  _globals['_BACKUPSTATUS']._serialized_start=1274
+  _globals['_BACKUPSTATUS']._serialized_end=1421
+  _globals['_MAILBOXSERVER']._serialized_start=1423
+  _globals['_MAILBOXSERVER']._serialized_end=1523
+  _globals['_GETDIAGNOSTICSREQUEST']._serialized_start=1525
+  _globals['_GETDIAGNOSTICSREQUEST']._serialized_end=1548
+  _globals['_GETDIAGNOSTICSRESPONSE']._serialized_start=1551
+  _globals['_GETDIAGNOSTICSRESPONSE']._serialized_end=2088
+  _globals['_GETDIAGNOSTICSRESPONSE_REFUSEDENTRY']._serialized_start=791
+  _globals['_GETDIAGNOSTICSRESPONSE_REFUSEDENTRY']._serialized_end=837
+  _globals['_GETDIAGNOSTICSRESPONSE_COUNTSENTRY']._serialized_start=839
+  _globals['_GETDIAGNOSTICSRESPONSE_COUNTSENTRY']._serialized_end=884
+  _globals['_UNLOCKREQUEST']._serialized_start=2090
+  _globals['_UNLOCKREQUEST']._serialized_end=2125
+  _globals['_UNLOCKRESPONSE']._serialized_start=2127
+  _globals['_UNLOCKRESPONSE']._serialized_end=2143
+  _globals['_DAEMONSERVICE']._serialized_start=2735
+  _globals['_DAEMONSERVICE']._serialized_end=2972
 # @@protoc_insertion_point(module_scope)

@@ -336,7 +336,7 @@ class AcknowledgeEventsResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class EventClient(_message.Message):
-    __slots__ = ("name", "cursor", "lag", "last_seen", "connected", "acknowledged", "shared", "workers", "leased", "dead_letters")
+    __slots__ = ("name", "cursor", "lag", "last_seen", "connected", "acknowledged", "shared", "workers", "leased", "dead_letters", "failure", "failing_since")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     LAG_FIELD_NUMBER: _ClassVar[int]
@@ -347,6 +347,8 @@ class EventClient(_message.Message):
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     LEASED_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    FAILING_SINCE_FIELD_NUMBER: _ClassVar[int]
     name: str
     cursor: str
     lag: int
@@ -357,7 +359,9 @@ class EventClient(_message.Message):
     workers: int
     leased: int
     dead_letters: int
-    def __init__(self, name: _Optional[str] = ..., cursor: _Optional[str] = ..., lag: _Optional[int] = ..., last_seen: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., connected: bool = ..., acknowledged: bool = ..., shared: bool = ..., workers: _Optional[int] = ..., leased: _Optional[int] = ..., dead_letters: _Optional[int] = ...) -> None: ...
+    failure: str
+    failing_since: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., cursor: _Optional[str] = ..., lag: _Optional[int] = ..., last_seen: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., connected: bool = ..., acknowledged: bool = ..., shared: bool = ..., workers: _Optional[int] = ..., leased: _Optional[int] = ..., dead_letters: _Optional[int] = ..., failure: _Optional[str] = ..., failing_since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListClientsRequest(_message.Message):
     __slots__ = ()
@@ -444,3 +448,15 @@ class SettleDeadLettersResponse(_message.Message):
     COUNT_FIELD_NUMBER: _ClassVar[int]
     count: int
     def __init__(self, count: _Optional[int] = ...) -> None: ...
+
+class ReportClientRequest(_message.Message):
+    __slots__ = ("client", "failure")
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    client: str
+    failure: str
+    def __init__(self, client: _Optional[str] = ..., failure: _Optional[str] = ...) -> None: ...
+
+class ReportClientResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -73,6 +73,11 @@ class EventServiceStub(object):
                 request_serializer=m2_dot_api_dot_v1_dot_event__pb2.SettleDeadLettersRequest.SerializeToString,
                 response_deserializer=m2_dot_api_dot_v1_dot_event__pb2.SettleDeadLettersResponse.FromString,
                 _registered_method=True)
+        self.ReportClient = channel.unary_unary(
+                '/m2.api.v1.EventService/ReportClient',
+                request_serializer=m2_dot_api_dot_v1_dot_event__pb2.ReportClientRequest.SerializeToString,
+                response_deserializer=m2_dot_api_dot_v1_dot_event__pb2.ReportClientResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer(object):
@@ -171,6 +176,16 @@ class EventServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportClient(self, request, context):
+        """Reports that a named client can't hand its events on, or that it can again. ListClients and the warnings of GetStatus
+        show it. The daemon keeps the report in memory: until the next one, the removal of the client, or its own stop.
+
+        Errors: CLIENT_UNKNOWN, INVALID_ARGUMENT; LIMIT_REACHED if 256 other clients report a failure.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EventServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -208,6 +223,11 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.SettleDeadLetters,
                     request_deserializer=m2_dot_api_dot_v1_dot_event__pb2.SettleDeadLettersRequest.FromString,
                     response_serializer=m2_dot_api_dot_v1_dot_event__pb2.SettleDeadLettersResponse.SerializeToString,
+            ),
+            'ReportClient': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportClient,
+                    request_deserializer=m2_dot_api_dot_v1_dot_event__pb2.ReportClientRequest.FromString,
+                    response_serializer=m2_dot_api_dot_v1_dot_event__pb2.ReportClientResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -403,6 +423,33 @@ class EventService(object):
             '/m2.api.v1.EventService/SettleDeadLetters',
             m2_dot_api_dot_v1_dot_event__pb2.SettleDeadLettersRequest.SerializeToString,
             m2_dot_api_dot_v1_dot_event__pb2.SettleDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportClient(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/m2.api.v1.EventService/ReportClient',
+            m2_dot_api_dot_v1_dot_event__pb2.ReportClientRequest.SerializeToString,
+            m2_dot_api_dot_v1_dot_event__pb2.ReportClientResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,11 @@ class BackupService:
         backup_pb2.CreateBackupRequest,
         backup_pb2.CreateBackupResponse,
     )
+    ReportBackup: Final = UnaryMethod(
+        "/m2.api.v1.BackupService/ReportBackup",
+        backup_pb2.ReportBackupRequest,
+        backup_pb2.ReportBackupResponse,
+    )
 
 
 class NetworkService:
@@ -233,6 +238,11 @@ class EventService:
         "/m2.api.v1.EventService/SettleDeadLetters",
         event_pb2.SettleDeadLettersRequest,
         event_pb2.SettleDeadLettersResponse,
+    )
+    ReportClient: Final = UnaryMethod(
+        "/m2.api.v1.EventService/ReportClient",
+        event_pb2.ReportClientRequest,
+        event_pb2.ReportClientResponse,
     )
 
 
