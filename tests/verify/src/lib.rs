@@ -6,6 +6,7 @@ mod command;
 mod fuzz;
 mod model;
 mod programs;
+mod python;
 mod quickstart;
 mod step;
 mod steps;

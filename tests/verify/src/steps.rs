@@ -4,9 +4,11 @@ use super::command::{cargo, check, count_tests, installed};
 use super::fuzz;
 use super::model;
 use super::programs;
+use super::python;
 use super::step::{Context, Outcome, Step};
 use crate::PREBUILT;
 use std::process::Command;
+use std::thread;
 
 /// Returns all steps.
 pub(super) fn all() -> Vec<Step> {
@@ -16,6 +18,11 @@ pub(super) fn all() -> Vec<Step> {
         step("clippy", "clippy reports no warnings", clippy),
         step("repo", "the repository follows its own rules", repo),
         step("test", "every test of the workspace", test),
+        step(
+            "python",
+            "the Python package: style, types, tests with daemons",
+            python::run,
+        ),
         step("rustcrypto", "m2-crypto without AWS-LC", rustcrypto),
         step("doc", "the code's documentation builds", doc),
         step(
@@ -55,19 +62,36 @@ fn repo(context: &Context) -> anyhow::Result<Outcome> {
     let mut command = cargo(&context.root);
     command.args(["test", "--workspace", "--locked", "--test", "repo_checks"]);
     command.args(["--", "--nocapture", "--test-threads=1"]);
-    check(command)
+    let mut outcome = check(command)?;
+    // The fuzz targets are a workspace of their own, whose lock file no other step compares before they are built.
+    let mut lock = cargo(&context.root.join("tests/fuzz"));
+    lock.args(["tree", "--locked", "--depth", "0"]);
+    outcome.add(check(lock)?);
+    Ok(outcome)
 }
 
 /// Builds the programs that scenario tests start first, together with the tests. Built separately,
-/// their dependencies would have other features and be built twice.
+/// their dependencies would have other features and be built twice. Meanwhile, the packages for Python are
+/// installed, which a few tests use.
 fn test(context: &Context) -> anyhow::Result<Outcome> {
     let mut build = cargo(&context.root);
     build.args(["build", "--workspace", "--locked", "--bins", "--tests"]);
-    let built = check(build)?;
+    let (built, interpreter) = thread::scope(|scope| {
+        let prepared = scope.spawn(|| python::prepare(&context.root));
+        (check(build), prepared.join().ok().flatten())
+    });
+    let built = built?;
     if built.failed > 0 {
         return Ok(built);
     }
-    let mut outcome = programs::run(&context.root, &[(PREBUILT, "1")])?;
+    let interpreter = interpreter.map(|path| path.to_string_lossy().into_owned());
+    let mut environment = vec![(PREBUILT, "1")];
+    if let Some(path) = &interpreter
+        && std::env::var_os(python::INTERPRETER).is_none()
+    {
+        environment.push((python::INTERPRETER, path.as_str()));
+    }
+    let mut outcome = programs::run(&context.root, &environment)?;
     let mut examples = cargo(&context.root);
     examples.args(["test", "--workspace", "--locked", "--no-fail-fast", "--doc"]);
     outcome.add(count_tests(examples)?);
