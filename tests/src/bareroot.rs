@@ -7,6 +7,7 @@ mod host;
 mod package;
 
 pub use base::Base;
+pub(crate) use cgroup::Cgroup;
 pub use host::Host;
 pub use package::Package;
 

@@ -4,9 +4,12 @@
 pub mod bareroot;
 pub mod bench;
 pub mod checks;
+pub mod gateway;
 pub mod hostile;
 pub mod memory;
 pub mod natlab;
+pub mod pages;
 pub mod sim;
+pub mod windows;
 
 pub use m2_harness::{harness, quickstart, scenario, skip, workspace};

@@ -7,110 +7,10 @@
 )]
 
 use m2_proto::api::v1::{AccessScope, CreateTokenRequest};
-use m2_tests::harness::{Binaries, Daemon};
-use m2_tests::scenario::{Api, PATIENCE, Pair, eventually};
-use serde_json::Value;
-use std::net::SocketAddr;
-use std::process::Stdio;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStderr, Command};
+use m2_tests::gateway::{Gateway, bearer};
+use m2_tests::scenario::{PATIENCE, Pair, eventually};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::time::timeout;
-
-/// A running gateway.
-struct Gateway {
-    _process: Child,
-    /// Read, so that the gateway is not stopped by a full pipe.
-    _log: Lines<BufReader<ChildStderr>>,
-    address: SocketAddr,
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-
-    /// Returns the status and the reason of an error.
-    fn error(&self) -> (u16, String) {
-        let reason = self.json()["reason"].as_str().unwrap().to_owned();
-        (self.status, reason)
-    }
-}
-
-impl Gateway {
-    async fn start(daemon: &Daemon, arguments: &[&str]) -> Self {
-        let program = Binaries::beside("m2-http").unwrap();
-        // The port is free for a moment at least; the gateway reports the one that it was given.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = port.local_addr().unwrap();
-        drop(port);
-        let mut process = Command::new(program)
-            .args(["--listen", &address.to_string()])
-            .arg("--socket")
-            .arg(daemon.socket())
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let line = timeout(PATIENCE, log.next_line()).await.unwrap().unwrap();
-        assert!(line.unwrap().contains("serving on"));
-        Self {
-            _process: process,
-            _log: log,
-            address,
-        }
-    }
-
-    /// Makes a request. `headers`: whole lines.
-    async fn request(&self, line: &str, headers: &[&str], body: &str) -> Answer {
-        let mut stream = self.begin(line, headers, body).await;
-        let mut bytes = Vec::new();
-        let read = timeout(PATIENCE, stream.read_to_end(&mut bytes));
-        read.await.unwrap().unwrap();
-        let text = String::from_utf8(bytes).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        Answer {
-            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-            head: head.to_lowercase(),
-            body: body.to_owned(),
-        }
-    }
-
-    async fn begin(&self, line: &str, headers: &[&str], body: &str) -> TcpStream {
-        let mut request = format!("{line} HTTP/1.1\r\nConnection: close\r\n");
-        if !headers.iter().any(|header| header.starts_with("Host:")) {
-            request.push_str("Host: localhost\r\n");
-        }
-        for header in headers {
-            request.push_str(header);
-            request.push_str("\r\n");
-        }
-        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        stream
-    }
-}
-
-/// Creates a token. Returns the header that shows it.
-async fn bearer(api: &Api, name: &str, scopes: &[AccessScope]) -> String {
-    let request = CreateTokenRequest {
-        name: name.to_owned(),
-        scopes: scopes.iter().map(|&scope| scope.into()).collect(),
-        contacts: vec!["bob".to_owned()],
-        valid_for: None,
-    };
-    let answer = api.client().access().create_token(request).await.unwrap();
-    format!("Authorization: Bearer {}", answer.into_inner().token)
-}
 
 #[tokio::test]
 async fn a_line_of_curl_sends_a_message() {
@@ -137,6 +37,20 @@ async fn a_line_of_curl_sends_a_message() {
     assert_eq!(sent.status, 202, "{}", sent.body);
     bob.await_text("alice", "grüße").await.unwrap();
     assert_eq!(bob.received("alice").await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_edit_without_a_body_changes_nothing() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, _) = pair.apis().await.unwrap();
+    let gateway = Gateway::start(&pair.alice, &[]).await;
+    let token = bearer(&alice, "bot", &[AccessScope::Send]).await;
+    let id = alice.send("bob", "hello").await.unwrap();
+    let line = format!("PUT /v1/messages/{id}");
+    let refused = gateway.request(&line, &[&token], "").await;
+    assert_eq!(refused.error(), (400, "INVALID_ARGUMENT".to_owned()));
+    let edited = gateway.request(&line, &[&token], "hi").await;
+    assert_eq!(edited.status, 200, "{}", edited.body);
 }
 
 #[tokio::test]

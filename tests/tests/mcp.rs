@@ -170,6 +170,21 @@ async fn an_agent_hears_each_message_until_it_asks_for_more() {
 }
 
 #[tokio::test]
+async fn calls_that_follow_each_other_at_once_take_over_the_name() {
+    let pair = Pair::start().await.unwrap();
+    let (alice, bob) = pair.apis().await.unwrap();
+    let token = token(&alice, &[AccessScope::Events]).await;
+    let mut agent = Agent::start(&pair.alice, &token).await;
+    parsed(&agent.call("receive_messages", json!({})).await);
+    for number in 0..20 {
+        bob.send("alice", &format!("{number}")).await.unwrap();
+        let wait = json!({"timeout_seconds": 60});
+        let heard = parsed(&agent.call("receive_messages", wait).await);
+        assert_eq!(heard["messages"][0]["text"], format!("{number}"));
+    }
+}
+
+#[tokio::test]
 async fn an_agent_does_what_its_token_says_and_nothing_else() {
     let pair = Pair::start().await.unwrap();
     let carol = Daemon::start(Setup::new().identity("carol")).await.unwrap();

@@ -8,16 +8,20 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The units of the system service, as instances where they are templates.
-const SYSTEM: [(&str, &str); 5] = [
+const SYSTEM: [(&str, &str); 9] = [
     ("m2d.service", "m2d.service"),
     ("m2d.socket", "m2d.socket"),
     ("m2d@.service", "m2d@work.service"),
     ("m2d@.socket", "m2d@work.socket"),
     ("m2-listen@.service", "m2-listen@door.service"),
+    ("m2-backup.service", "m2-backup.service"),
+    ("m2-backup.timer", "m2-backup.timer"),
+    ("m2-http.service", "m2-http.service"),
+    ("m2-mqtt.service", "m2-mqtt.service"),
 ];
 
 /// The units with all hardening.
-const HARDENED: [&str; 2] = ["m2d.service", "m2d@.service"];
+const HARDENED: [&str; 3] = ["m2d.service", "m2d@.service", "m2-backup.service"];
 
 /// The exposure that `systemd-analyze security` may report at most, in tenths.
 const EXPOSURE: u32 = 15;
@@ -30,11 +34,14 @@ fn systemd_accepts_the_units() {
         return;
     }
     let directory = copies();
-    let user = read("m2d/packaging/systemd/user/m2d.service");
-    assert!(user.contains("ExecStart=/usr/bin/m2d run\n"));
-    let copy = directory.path().join("user.service");
-    fs::write(&copy, user.replace("/usr/bin/m2d", "/bin/true")).unwrap();
-    verify(&["--user"], &copy);
+    let users = tempfile::tempdir().unwrap();
+    for name in ["m2d.service", "m2-backup.service", "m2-backup.timer"] {
+        let unit = read(&format!("m2d/packaging/systemd/user/{name}"));
+        fs::write(users.path().join(name), replaced(&unit)).unwrap();
+    }
+    for name in ["m2d.service", "m2-backup.timer", "m2-backup.service"] {
+        verify(&["--user"], &users.path().join(name));
+    }
     for (_, name) in SYSTEM {
         verify(&[], &directory.path().join(name));
     }
@@ -125,11 +132,41 @@ fn copies() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (source, name) in SYSTEM {
         let unit = read(&format!("m2d/packaging/systemd/system/{source}"));
-        let unit = unit.replace("/usr/bin/m2d", "/bin/true");
-        let unit = unit.replace("/usr/bin/m2 ", "/bin/true ");
-        fs::write(directory.path().join(name), unit).unwrap();
+        fs::write(directory.path().join(name), replaced(&unit)).unwrap();
     }
     directory
+}
+
+/// Replaces the programs of a unit by one that exists everywhere.
+fn replaced(unit: &str) -> String {
+    let unit = unit.replace("/usr/bin/m2d", "/bin/true");
+    let unit = unit.replace("/usr/bin/m2-mqtt", "/bin/true");
+    let unit = unit.replace("/usr/bin/m2-http", "/bin/true");
+    unit.replace("/usr/bin/m2 ", "/bin/true ")
+}
+
+/// The timers run the same command at the same times, for the system and for a user.
+#[test]
+fn the_backup_units_make_verify_rehearse_and_rotate() {
+    for kind in ["system", "user"] {
+        let unit = read(&format!("m2d/packaging/systemd/{kind}/m2-backup.service"));
+        let start = unit
+            .lines()
+            .find_map(|line| line.strip_prefix("ExecStart="));
+        let start = start.unwrap();
+        for words in [
+            "/usr/bin/m2 backup create --passphrase-file ",
+            " --keep ${M2_BACKUP_KEEP} ",
+            " --rehearse ",
+            " ${M2_BACKUP_DIR}",
+        ] {
+            assert!(start.contains(words), "{kind}: {start}");
+        }
+        let timer = read(&format!("m2d/packaging/systemd/{kind}/m2-backup.timer"));
+        assert!(timer.contains("\nOnCalendar=daily\n") && timer.contains("\nPersistent=true\n"));
+    }
+    let places = read("m2d/packaging/systemd/tmpfiles.d/m2d.conf");
+    assert!(places.contains("d /var/backups/m2d 0700 m2d m2d"));
 }
 
 /// Exit codes of failures that a restart cannot fix, as `m2d --help` lists them.

@@ -28,6 +28,11 @@ fn crates_and_rooms_are_documented() {
 }
 
 #[test]
+fn every_reason_and_counter_is_explained_in_a_page() {
+    none(m2_tests::pages::unexplained(&sources()).unwrap());
+}
+
+#[test]
 fn the_top_level_holds_known_entries_only() {
     none(files::top_level().unwrap());
 }

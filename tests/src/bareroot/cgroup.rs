@@ -9,13 +9,13 @@ use std::time::Duration;
 
 /// Removed when it is dropped.
 #[derive(Debug)]
-pub(super) struct Cgroup(PathBuf);
+pub(crate) struct Cgroup(PathBuf);
 
 impl Cgroup {
     /// Creates a group below the top of the version 2 hierarchy.
     ///
     /// Errors: there is no such hierarchy, or it can't be changed.
-    pub(super) fn new(name: &str) -> anyhow::Result<Self> {
+    pub(crate) fn new(name: &str) -> anyhow::Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts")?;
         let top = mounts
             .lines()
@@ -30,7 +30,7 @@ impl Cgroup {
     }
 
     /// Returns the file to which a process writes its id to join.
-    pub(super) fn members(&self) -> PathBuf {
+    pub(crate) fn members(&self) -> PathBuf {
         self.0.join("cgroup.procs")
     }
 }

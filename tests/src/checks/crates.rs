@@ -6,10 +6,11 @@ use toml::{Table, Value};
 
 /// Each package of the workspace with the packages of the workspace that it may depend on
 /// (docs/architecture.md). `m2-tests` may depend on all of them.
-const ARROWS: [(&str, &[&str]); 22] = [
+const ARROWS: [(&str, &[&str]); 24] = [
     ("m2-backup", &["m2-crypto", "m2-sqlite"]),
     ("m2-crypto", &[]),
-    ("m2-proto", &[]),
+    ("m2-proto", &["m2-windows"]),
+    ("m2-windows", &[]),
     ("m2-delivery", &["m2-crypto", "m2-limits", "m2-proto"]),
     ("m2-discovery", &["m2-crypto"]),
     ("m2-limits", &[]),
@@ -53,6 +54,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
             "m2-relay",
             "m2-sqlite",
             "m2-store",
+            "m2-windows",
             "m2-wire",
         ],
     ),
@@ -78,12 +80,14 @@ const ARROWS: [(&str, &[&str]); 22] = [
             "m2-delivery",
             "m2-limits",
             "m2-sqlite",
+            "m2-windows",
             "m2-wire",
         ],
     ),
     ("m2-cli", &["m2-backup", "m2-proto"]),
-    ("m2-http", &["m2-proto"]),
+    ("m2-http", &["m2-limits", "m2-proto"]),
     ("m2-mcp", &["m2-proto"]),
+    ("m2-mqtt", &["m2-limits", "m2-proto"]),
     (
         "m2-tests",
         &[
@@ -238,9 +242,17 @@ impl Member<'_> {
     }
 
     fn dependencies(&self) -> impl Iterator<Item = (&String, &Value)> {
-        DEPENDENCY_TABLES
-            .iter()
-            .filter_map(|table| self.manifest.get(*table)?.as_table())
+        // Dependencies of one system are in tables of their own.
+        let targets = self.manifest.get("target").and_then(Value::as_table);
+        let targets = targets.into_iter().flatten();
+        let targets = targets.filter_map(|(_, target)| target.as_table());
+        std::iter::once(&self.manifest)
+            .chain(targets)
+            .flat_map(|tables| {
+                DEPENDENCY_TABLES
+                    .iter()
+                    .filter_map(|table| tables.get(*table)?.as_table())
+            })
             .flatten()
     }
 

@@ -30,6 +30,7 @@ const DECISIONS: &str = "
     AccessService/ListTokens            ------
     AccessService/RevokeToken           ------
     BackupService/CreateBackup          ------
+    BackupService/ReportBackup          ------
     ContactService/AcceptContact        ---yy-
     ContactService/AddContact           ---yy-
     ContactService/BlockContact         ---yy-
@@ -48,6 +49,7 @@ const DECISIONS: &str = "
     EventService/ListDeadLetters        y---y-
     EventService/NackEvent              y---y-
     EventService/RemoveClient           ----y-
+    EventService/ReportClient           y---y-
     EventService/SettleDeadLetters      y---y-
     EventService/Subscribe              y---y-
     IdentityService/GetIdentity         ---yy-

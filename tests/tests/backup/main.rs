@@ -10,4 +10,5 @@
 mod refused;
 mod restored;
 mod scene;
+mod scheduled;
 mod streamed;

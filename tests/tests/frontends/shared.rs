@@ -280,3 +280,32 @@ async fn commands_of_several_listeners_share_the_events() {
     let written = std::fs::read_to_string(&out).unwrap();
     assert_eq!(written, "0 1\n1 1\n1 2\n2 1\n");
 }
+
+#[tokio::test]
+async fn one_listener_runs_commands_for_several_contacts_at_once() {
+    let (pair, carol) = three().await;
+    for friend in [&pair.bob, &carol] {
+        let api = Api::of(friend).await.unwrap();
+        for number in 0..2 {
+            api.send("alice", &format!("{number}")).await.unwrap();
+        }
+        api.await_empty_outbox().await.unwrap();
+    }
+    // Each command for a first message ends only once the other contact's has begun.
+    let directory = tempfile::tempdir().unwrap();
+    let script = "cd \"$DIR\"; echo $M2_TEXT >> $M2_CONTACT_NAME; for try in $(seq 600); do \
+                  [ -e bob ] && [ -e carol ] && exit 0; sleep 0.1; done; exit 1";
+    let mut command = pair.alice.m2_command().unwrap();
+    command.args(["listen", "--client", "jobs", "--shared", "--from", "start"]);
+    command.args(["--kind", "messageReceived", "--lease", "5m", "--count", "4"]);
+    command.args(["--jobs", "2", "--exec", script]);
+    command.env("DIR", directory.path());
+    let output = command.output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    for name in ["bob", "carol"] {
+        let written = std::fs::read_to_string(directory.path().join(name)).unwrap();
+        assert_eq!(written, "0\n1\n", "{name}");
+    }
+    let clients = clients(&Api::of(&pair.alice).await.unwrap()).await;
+    assert_eq!((clients[0].lag, clients[0].leased), (0, 0));
+}

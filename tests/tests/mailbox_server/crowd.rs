@@ -43,7 +43,7 @@ enum Fate {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_of_depositors_is_bounded_in_number_and_memory() {
-    comes(200, 150).await;
+    comes(80, 60).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,8 @@ cp -a /etc/. "$W/etc/"
 rm -rf "$W/etc/m2d" "$W/etc/credstore"
 mount --bind "$W/etc" /etc
 mount --bind "$W/lib" /var/lib
+mount -t tmpfs tmpfs /var/tmp -o mode=1777
+[ ! -d /var/backups ] || mount -t tmpfs tmpfs /var/backups -o mode=755
 mount --bind "$W/bin" /usr/local/bin
 echo 0123456789abcdef0123456789abcdef > /etc/machine-id
 ip link set lo up

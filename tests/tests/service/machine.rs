@@ -195,6 +195,12 @@ impl Machine {
             .to_owned()
     }
 
+    /// Adds a unit, as an operator does.
+    pub(crate) fn unit(&self, name: &str, text: &str) {
+        self.place(&format!("units/{name}"), text);
+        self.run(&["systemctl", "daemon-reload"]);
+    }
+
     /// Adds a drop-in to a unit, as an operator does.
     pub(crate) fn drop_in(&self, unit: &str, lines: &str) {
         let path = format!("units/{unit}.d/test.conf");
@@ -279,7 +285,7 @@ fn install(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn packaging(name: &str) -> PathBuf {
+pub(crate) fn packaging(name: &str) -> PathBuf {
     let systemd = workspace::root().unwrap().join("m2d/packaging/systemd");
     systemd.join(name)
 }

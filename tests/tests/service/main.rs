@@ -7,8 +7,10 @@
     clippy::indexing_slicing
 )]
 
+mod backup;
 mod bot;
 mod credentials;
+mod failure;
 mod instances;
 mod life;
 mod machine;
