@@ -12,6 +12,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+/// The request of a reload, as the log names it.
+#[cfg(unix)]
+const REQUEST: &str = "SIGHUP";
+#[cfg(windows)]
+const REQUEST: &str = "Service manager";
+
 /// Reads the configuration again and applies what can change while the daemon runs.
 pub(super) struct Reloader {
     args: RunArgs,
@@ -44,7 +50,7 @@ impl Reloader {
     /// Reloads at each request until the daemon stops.
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<()>, stop: CancellationToken) {
         while let Some(Some(())) = stop.run_until_cancelled(requests.recv()).await {
-            tracing::info!("the configuration is reloaded");
+            tracing::info!("{REQUEST}: the configuration is reloaded");
             tell(&[Notice::Reloading]);
             match self.load() {
                 Ok(config) => self.apply(config),
