@@ -44,7 +44,11 @@ fn both_packages_have_the_same_files() {
 #[test]
 fn nothing_is_left_out() {
     let generated = tempfile::tempdir().unwrap();
-    for name in ["m2d", "m2", "changelog.gz", "third-party-licences.txt.gz"] {
+    let programs = ["m2d", "m2", "m2-http", "m2-mcp", "m2-mqtt"];
+    for name in ["changelog.gz", "third-party-licences.txt.gz"]
+        .iter()
+        .chain(&programs)
+    {
         fs::write(generated.path().join(name), "").unwrap();
     }
     let assets = Assets::read(&packaging(), generated.path()).unwrap();
