@@ -17,10 +17,11 @@ const LACKING: i32 = 77;
 /// The beginning of the line in which it says so.
 const SKIPPED: &str = "skipped: ";
 
-/// Builds the programs as the test step does, unless they are built, and runs the checks.
+/// Builds the programs, unless they are built, and runs the checks. Builds the tests too, as the test step does:
+/// without them, the dependencies would have other features and be built twice.
 pub(super) fn run(context: &Context) -> anyhow::Result<Outcome> {
     let mut build = cargo(&context.root);
-    build.args(["build", "--workspace", "--locked", "--bins"]);
+    build.args(["build", "--workspace", "--locked", "--bins", "--tests"]);
     let built = check(build)?;
     if built.failed > 0 {
         return Ok(built);
