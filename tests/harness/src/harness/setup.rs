@@ -135,6 +135,10 @@ impl Setup {
         if !self.network.lines().any(|line| line.starts_with("listen")) {
             text.push_str("listen = [\"127.0.0.1:0\"]\n");
         }
+        // Generating the 16 keys of the default takes more time than most tests.
+        if !self.network.contains("session_keys") {
+            text.push_str("session_keys = 6\n");
+        }
         text.push_str(&self.network);
         text.push_str("\n[lookup]\n");
         text.push_str(match self.lookup.as_str() {
