@@ -7,6 +7,7 @@ pub mod checks;
 pub mod gateway;
 pub mod hostile;
 pub mod memory;
+pub mod mosquitto;
 pub mod natlab;
 pub mod pages;
 pub mod sim;

@@ -1,5 +1,5 @@
-//! All clients at once on one identity: `m2`, the gateway, the server for agents and the Python package send and
-//! listen at alice's daemon, while each of them, and both daemons, are killed with SIGKILL at random.
+//! All clients at once on one identity: `m2`, the gateway, the server for agents, the bridge to MQTT and the Python
+//! package send and listen at alice's daemon, while each of them, and both daemons, are killed with SIGKILL at random.
 //!
 //! Each client repeats with the same key whatever it does not know to be sent. Afterwards bob's daemon has each message
 //! once, and those of each client in order; and each client has heard each message of bob at least once.
@@ -18,11 +18,13 @@ mod command;
 mod feed;
 mod gateway;
 mod killer;
+mod mqtt;
 mod python;
 mod scene;
 mod verdict;
 
 use gateway::Gateway;
+use m2_tests::mosquitto::Mosquitto;
 use m2_tests::scenario::Pair;
 use m2_tests::skip::skip;
 use scene::{Phase, Scene};
@@ -51,8 +53,7 @@ async fn every_client_is_killed_for_five_minutes() {
     run(Duration::from_secs(seconds)).await;
 }
 
-/// Starts the clients. A further one, such as the bridge to MQTT, gets a module with functions of the same form, its
-/// lines here, and its names.
+/// Starts the clients. A further one gets a module with functions of the same form, its lines here, and its names.
 async fn start(scene: &Arc<Scene>) -> Tasks {
     let mut tasks = Tasks::new();
     scene.expect(&["feed", "lines", "http", "mcp"], &["cli", "http", "mcp"]);
@@ -65,6 +66,15 @@ async fn start(scene: &Arc<Scene>) -> Tasks {
     tasks.spawn(gateway.listen(scene.clone()));
     let token = scene.token("agent").await;
     tasks.spawn(agent::run(scene.clone(), scene.victim("m2-mcp"), token));
+    if let Some(broker) = Mosquitto::start("allow_anonymous true\n").await {
+        scene.expect(&["mqtt"], &["mqtt"]);
+        let token = scene.token("bridge").await;
+        let kill = scene.victim("m2-mqtt");
+        let (home, events, topics) = mqtt::Home::new(broker.port());
+        tasks.spawn(mqtt::keep(scene.clone(), kill, broker, token));
+        tasks.spawn(mqtt::hear(scene.clone(), events, topics));
+        tasks.spawn(home.send(scene.clone()));
+    }
     match python::interpreter().await {
         Some(python) => {
             scene.expect(&["python"], &["python"]);

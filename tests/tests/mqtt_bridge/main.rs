@@ -12,14 +12,13 @@ mod devices;
 mod liar;
 mod lies;
 mod listener;
-mod mosquitto;
 mod tls;
 
 use bridge::Bridge;
 use listener::Listener;
 use m2_proto::api::v1::{AccessScope, CreateTokenRequest};
+use m2_tests::mosquitto::Mosquitto;
 use m2_tests::scenario::{Api, Pair, eventually};
-use mosquitto::Mosquitto;
 use serde_json::Value;
 
 /// Two daemons, the bridge of alice, a broker, and a program that listens there.

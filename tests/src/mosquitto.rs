@@ -1,6 +1,11 @@
-//! A real mosquitto on loopback.
+//! A real mosquitto on loopback, for tests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test helper: a failure ends the test"
+)]
 
-use m2_tests::skip::skip;
+use crate::skip::skip;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -12,7 +17,8 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 /// A broker with its data. Dropping it kills it.
-pub(crate) struct Mosquitto {
+#[derive(Debug)]
+pub struct Mosquitto {
     program: PathBuf,
     directory: TempDir,
     port: u16,
@@ -22,13 +28,13 @@ pub(crate) struct Mosquitto {
 impl Mosquitto {
     /// Starts a broker with further lines of configuration. Returns `None`, and reports the test as skipped, if mosquitto
     /// is not installed.
-    pub(crate) async fn start(lines: &str) -> Option<Self> {
+    pub async fn start(lines: &str) -> Option<Self> {
         let broker = Self::prepare(free_port(), lines)?;
         Some(broker.started().await)
     }
 
     /// Starts a broker on a port that another one has left.
-    pub(crate) async fn start_at(port: u16) -> Option<Self> {
+    pub async fn start_at(port: u16) -> Option<Self> {
         let broker = Self::prepare(port, "allow_anonymous true\n")?;
         Some(broker.started().await)
     }
@@ -61,7 +67,7 @@ impl Mosquitto {
     }
 
     /// Starts the broker again with its data.
-    pub(crate) async fn restart(&mut self) {
+    pub async fn restart(&mut self) {
         let log = File::create(self.directory.path().join("log")).unwrap();
         let process = Command::new(&self.program)
             .arg("-c")
@@ -80,29 +86,33 @@ impl Mosquitto {
         panic!("mosquitto does not start: {log:?}");
     }
 
-    pub(crate) fn kill9(&mut self) {
+    /// Kills the broker with SIGKILL. Its data stays.
+    pub fn kill9(&mut self) {
         let mut process = self.process.take().unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
     }
 
     /// Stops the process with SIGSTOP, or resumes it.
-    pub(crate) fn freeze(&self, frozen: bool) {
+    pub fn freeze(&self, frozen: bool) {
         let id = self.process.as_ref().unwrap().id();
         let pid = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
         let signal = if frozen { Signal::STOP } else { Signal::CONT };
         kill_process(pid, signal).unwrap();
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// Returns the port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
         self.port
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Returns the URL without TLS.
+    pub fn url(&self) -> String {
         format!("mqtt://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn directory(&self) -> &Path {
+    /// Returns the directory of its configuration and data, `DIRECTORY` in lines of configuration.
+    pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 }
@@ -115,7 +125,7 @@ impl Drop for Mosquitto {
     }
 }
 
-pub(crate) fn free_port() -> u16 {
+fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
