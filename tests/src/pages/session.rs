@@ -108,8 +108,8 @@ impl Session<'_> {
                 let steps = step::of(info, &text);
                 self.run_steps(index, info, &steps)
             }
-            Kind::Node => self.script(index, info, "node", "/tmp/page.js", &text),
-            Kind::Python => self.script(index, info, "python3", "/tmp/page.py", &text),
+            Kind::Node => self.script(index, info, "node", "js", &text),
+            Kind::Python => self.script(index, info, "python3", "py", &text),
             Kind::Output => self.compare(&text, info.is_like),
             Kind::Toml if info.file.is_some() => formats::toml(&text),
             Kind::Toml => self.configuration(&text),
@@ -184,10 +184,12 @@ impl Session<'_> {
         index: usize,
         info: &Info,
         program: &str,
-        path: &str,
+        extension: &str,
         text: &str,
     ) -> anyhow::Result<()> {
-        self.write(path, text)?;
+        // A script of a block before may still start.
+        let path = format!("/tmp/page-{index}.{extension}");
+        self.write(&path, text)?;
         let step = Step {
             person: "ben",
             is_root: false,
