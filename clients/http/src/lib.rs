@@ -1,4 +1,5 @@
-#![doc = include_str!("../README.md")]
+//! `m2-http`: a gateway to the daemon for programs without gRPC: messages, events by long poll and as a stream, metrics
+//! and webhooks, under access tokens.
 
 pub mod args;
 mod config;

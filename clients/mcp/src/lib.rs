@@ -1,4 +1,5 @@
-#![doc = include_str!("../README.md")]
+//! `m2-mcp`: a server of the Model Context Protocol on standard input and output, through which an agent sends to
+//! and hears from the contacts that its access token names.
 
 mod answer;
 mod inbox;
