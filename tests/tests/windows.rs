@@ -101,7 +101,8 @@ async fn two_daemons_talk_over_the_network_and_front_ends_over_pipes() {
     let second = ["run", "--config", r"C:\ben.toml", "--data-dir", r"C:\ben"];
     let told = pair.windows.run("m2d", &second).await.unwrap();
     assert_eq!(told.code, Some(TAKEN), "{told:?}");
-    let no_pipe = [&second[..], &["--socket", r"C:\m2d.sock"]].concat();
+    let no_pipe = ["run", "--config", r"C:\ben.toml", "--data-dir", r"C:\other"];
+    let no_pipe = [&no_pipe[..], &["--socket", r"C:\m2d.sock"]].concat();
     let told = pair.windows.run("m2d", &no_pipe).await.unwrap();
     assert!(
         told.stderr.contains("is not the name of a pipe"),
