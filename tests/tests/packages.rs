@@ -62,6 +62,7 @@ fn nothing_is_left_out() {
         "m2d/packaging/etc",
         "m2-proto/proto/m2/api",
         "clients/cli/generated",
+        "m2d/packaging/man",
     ] {
         for file in files(&root.join(directory)) {
             assert!(sources.contains(&file), "{}", file.display());
