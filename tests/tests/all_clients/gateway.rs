@@ -1,11 +1,10 @@
 //! The HTTP gateway: its process, a program that sends through it, and one that polls for events.
 
-use crate::scene::{Ended, PAUSE, Phase, Scene};
+use crate::scene::{PAUSE, Phase, Scene};
 use anyhow::Context as _;
 use m2_tests::harness::Binaries;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -38,24 +37,13 @@ impl Gateway {
     /// Runs the gateway, one process after another.
     pub(crate) async fn keep(self, scene: Arc<Scene>, kill: Arc<Notify>) -> anyhow::Result<()> {
         let program = Binaries::beside("m2-http")?;
-        while !scene.has_reached(Phase::Over) {
-            let mut child = Command::new(&program)
-                .args(["--listen", &self.address.to_string()])
-                .arg("--socket")
-                .arg(&scene.alice)
-                .stdin(Stdio::null())
-                .stderr(Stdio::null())
-                .kill_on_drop(true)
-                .spawn()?;
-            let waiting = async { child.wait().await.context("can't wait") };
-            if let Ended::Done(status) = scene.until(Phase::Over, &kill, waiting).await {
-                scene.problem("m2-http", format!("{status:?}"));
-                sleep(PAUSE).await;
-            }
-            // It may have ended by itself.
-            let _ = child.kill().await;
-        }
-        Ok(())
+        let gateway = || {
+            let mut command = Command::new(&program);
+            command.args(["--listen", &self.address.to_string()]);
+            command.arg("--socket").arg(&scene.alice);
+            Ok(command)
+        };
+        scene.keep("m2-http", &kill, gateway).await
     }
 
     /// Sends numbered messages, again with the same key until the gateway confirms each.

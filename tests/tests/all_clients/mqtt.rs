@@ -1,6 +1,6 @@
 //! The bridge to MQTT: its process, and a program at the broker that publishes commands and hears the events.
 
-use crate::scene::{Ended, PAUSE, Phase, Scene};
+use crate::scene::{PAUSE, Phase, Scene};
 use anyhow::Context as _;
 use m2_tests::harness::Binaries;
 use m2_tests::mosquitto::Mosquitto;
@@ -10,8 +10,6 @@ use rumqttc::{
     QoS, SessionMode,
 };
 use serde_json::Value;
-use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Command;
@@ -19,9 +17,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 const NAME: &str = "mqtt";
-/// The bridge takes a command in a second for each contact in the long run.
+/// In the long run, the bridge accepts one command per second and contact.
 const INTERVAL: Duration = Duration::from_secs(1);
-
 const POLL: Duration = Duration::from_millis(200);
 
 /// Runs the bridge, one process after another.
@@ -32,33 +29,19 @@ pub(crate) async fn keep(
     token: String,
 ) -> anyhow::Result<()> {
     let state = tempfile::tempdir()?;
-    while !scene.has_reached(Phase::Over) {
-        let mut child = bridge(&scene, &broker, &token, state.path())?
-            .spawn()
-            .context("can't start the bridge")?;
-        let waiting = async { child.wait().await.context("can't wait") };
-        if let Ended::Done(status) = scene.until(Phase::Over, &kill, waiting).await {
-            scene.problem("m2-mqtt", format!("{status:?}"));
-            sleep(PAUSE).await;
-        }
-        // It may have ended by itself.
-        let _ = child.kill().await;
-    }
-    Ok(())
+    let program = Binaries::beside("m2-mqtt")?;
+    let bridge = || {
+        let mut command = Command::new(&program);
+        command.args(["--url", &broker.url(), "--client", NAME]);
+        command.arg("--socket").arg(&scene.alice);
+        command.arg("--state-dir").arg(state.path());
+        command.env("M2_TOKEN", &token);
+        Ok(command)
+    };
+    scene.keep("m2-mqtt", &kill, bridge).await
 }
 
-fn bridge(scene: &Scene, broker: &Mosquitto, token: &str, state: &Path) -> anyhow::Result<Command> {
-    let mut command = Command::new(Binaries::beside("m2-mqtt")?);
-    command.args(["--url", &broker.url(), "--client", NAME]);
-    command.arg("--socket").arg(&scene.alice);
-    command.arg("--state-dir").arg(state);
-    command.env("M2_TOKEN", token);
-    command.stdin(Stdio::null()).stderr(Stdio::null());
-    command.kill_on_drop(true);
-    Ok(command)
-}
-
-/// A program at the broker, as Home Assistant is one.
+/// A program at the broker, such as Home Assistant.
 pub(crate) struct Home {
     client: AsyncClient,
     /// The topic for commands to bob, once his device is known.
@@ -67,7 +50,7 @@ pub(crate) struct Home {
 
 /// Receives the topic for commands.
 type Topic = watch::Receiver<Option<String>>;
-/// Tells it.
+/// Publishes that topic.
 type Topics = watch::Sender<Option<String>>;
 
 impl Home {

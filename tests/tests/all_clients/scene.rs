@@ -1,12 +1,15 @@
 //! What the clients of a run share: the daemons' places, the phase, and what was sent and heard.
 
 use crate::Tasks;
+use anyhow::Context as _;
 use m2_proto::api::v1::{AccessScope, CreateTokenRequest, ListClientsRequest};
 use m2_tests::scenario::{Api, Pair};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tokio::process::Command;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
@@ -121,6 +124,28 @@ impl Scene {
             () = kill.notified() => Ended::Killed,
             () = self.reached(phase) => Ended::Over,
         }
+    }
+
+    /// Runs a program, one process after another, until the run is over.
+    pub(crate) async fn keep(
+        &self,
+        name: &'static str,
+        kill: &Notify,
+        program: impl Fn() -> anyhow::Result<Command>,
+    ) -> anyhow::Result<()> {
+        while !self.has_reached(Phase::Over) {
+            let mut command = program()?;
+            command.stdin(Stdio::null()).stderr(Stdio::null());
+            let mut child = command.kill_on_drop(true).spawn()?;
+            let waiting = async { child.wait().await.context("can't wait") };
+            if let Ended::Done(status) = self.until(Phase::Over, kill, waiting).await {
+                self.problem(name, format!("{status:?}"));
+                sleep(PAUSE).await;
+            }
+            // It may have ended by itself.
+            let _ = child.kill().await;
+        }
+        Ok(())
     }
 
     /// Records that a sender knows its messages up to this number to be stored.
