@@ -187,7 +187,7 @@ impl Session<'_> {
         extension: &str,
         text: &str,
     ) -> anyhow::Result<()> {
-        // A script of a block before may still start.
+        // A script of an earlier block may not have been read yet.
         let path = format!("/tmp/page-{index}.{extension}");
         self.write(&path, text)?;
         let step = Step {
